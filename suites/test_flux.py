@@ -2,7 +2,7 @@
 
 import pytest
 
-from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
+from suites.every_guard import BATCHES, TWO_STEPS, Compiled, EveryRecipe, FullSize, OnGpu
 
 COMPILED = 'bf16 + sdpa + channels_last + fuse_qkv + compile(target=["denoiser"])'
 
@@ -25,6 +25,8 @@ class TestSchnell(EveryRecipe):
 @pytest.mark.diffopt(pipeline=["flux", "flux-schnell"], recipe="bf16 + sdpa", scale="full")
 class TestFullSize(FullSize):
     """The published architecture."""
+
+    few_steps = TWO_STEPS
 
 
 @pytest.mark.diffopt(pipeline=["flux", "flux-schnell"], recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
+from suites.every_guard import BATCHES, TWO_STEPS, Compiled, EveryRecipe, FullSize, OnGpu
 
 COMPILED = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
 
@@ -20,6 +20,8 @@ class TestCompiled(Compiled):
 @pytest.mark.diffopt(pipeline="flux2-klein", recipe="bf16 + sdpa", scale="full")
 class TestFullSize(FullSize):
     """The published architecture."""
+
+    few_steps = TWO_STEPS
 
 
 @pytest.mark.diffopt(pipeline="flux2-klein", recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
+from suites.every_guard import BATCHES, TWO_STEPS, Compiled, EveryRecipe, FullSize, OnGpu
 from suites.known_syncs import FLOW_MATCH_EULER
 
 COMPILED = 'bf16 + sdpa + channels_last + fuse_qkv + compile(target=["denoiser"])'
@@ -25,6 +25,7 @@ class TestFullSize(FullSize):
     """The published architecture."""
 
     allow_syncs = FLOW_MATCH_EULER
+    few_steps = TWO_STEPS
 
 
 @pytest.mark.diffopt(pipeline="sd3", recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)

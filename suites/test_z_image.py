@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_diffopt import AllowedRecompiles
-from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
+from suites.every_guard import BATCHES, TWO_STEPS, Compiled, EveryRecipe, FullSize, OnGpu
 
 COMPILED = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
 
@@ -29,6 +29,8 @@ class TestCompiled(Compiled):
 @pytest.mark.diffopt(pipeline="z-image", recipe="bf16 + sdpa", scale="full")
 class TestFullSize(FullSize):
     """The published architecture."""
+
+    few_steps = TWO_STEPS
 
 
 @pytest.mark.diffopt(pipeline="z-image", recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)
