@@ -206,17 +206,20 @@ def test_resets_are_counted(log: CompileLog) -> None:
     assert [one.is_after_reset for one in log.since(positions[0], SUBJECT).frames] == [False, False, True, True]
 
 
-def test_a_pause_restores_dynamo(log: CompileLog) -> None:
-    """Until the log is used again; pausing and resuming twice are not errors."""
-    during = convert_frame._compile
-    log.pause()
-    log.pause()
-    paused = convert_frame._compile
-    log.resume()
-    log.resume()
+def test_a_pause_restores_dynamo() -> None:
+    """Until the log is used again; another log stays. Pausing and resuming twice are not errors."""
+    before = convert_frame._compile
+    with CompileLog() as log:
+        during = convert_frame._compile
+        log.pause()
+        log.pause()
+        paused = convert_frame._compile
+        log.resume()
+        log.resume()
+        resumed = convert_frame._compile
 
-    assert paused.__module__ == "torch._dynamo.convert_frame"
-    assert convert_frame._compile.__module__ == during.__module__ != paused.__module__
+    assert paused is before is convert_frame._compile
+    assert resumed.__module__ == during.__module__ == "pytest_diffopt._torch_private.compile_watching"
 
 
 def test_a_pause_without_a_compilation_changes_nothing(log: CompileLog) -> None:
