@@ -111,9 +111,9 @@ class Agreement:
 
     def disagreements(self) -> Iterator[Disagreement]:
         """Yield each figure that differs by more than is allowed."""
-        for text in _by_line(self.simulated.syncs, self.real.syncs):
+        for text in differing_lines(self.simulated.syncs, self.real.syncs):
             yield Disagreement(case=self.case, figure=Figure.SYNCS, text=text)
-        for text in _by_line(self.simulated.all_syncs, self.real.all_syncs):
+        for text in differing_lines(self.simulated.all_syncs, self.real.all_syncs):
             yield Disagreement(case=self.case, figure=Figure.ALL_SYNCS, text=text)
         if self.real.flops is not None and self.simulated.flops != self.real.flops:
             yield self._differs(Figure.FLOPS, self.simulated.flops, self.real.flops)
@@ -140,7 +140,8 @@ def _is_near(simulated: int, real: int, tolerance: float) -> bool:
     return abs(simulated - real) <= tolerance * real
 
 
-def _by_line(simulated: Mapping[str, int], real: Mapping[str, int]) -> Iterator[str]:
+def differing_lines(simulated: Mapping[str, int], real: Mapping[str, int]) -> Iterator[str]:
+    """Yield each line of code that synchronized a different number of times on the two devices, with both numbers."""
     for line in sorted({*simulated, *real}):
         counts = simulated.get(line, 0), real.get(line, 0)
         if counts[0] != counts[1]:

@@ -88,11 +88,11 @@ def read_simulated(case: Case, gpu_model: str) -> Reading:
         gpu.enter_phase(_WATCHED)
         call()
         gpu.enter_phase(None)
-    syncs = [sync for sync in gpu.syncs if sync.phase == _WATCHED]
+    reported, every = simulated_syncs(gpu, _WATCHED)
     counts = gpu.phases.get(_WATCHED, Counts())
     return Reading(
-        syncs=_by_line(sync.where for sync in syncs if sync.is_reported),
-        all_syncs=_by_line(sync.where for sync in syncs),
+        syncs=reported,
+        all_syncs=every,
         flops=counts.flops,
         launches=counts.launches,
         operations=counts.operations,
@@ -101,6 +101,12 @@ def read_simulated(case: Case, gpu_model: str) -> Reading:
         if case.is_full_size
         else max(0, counts.peak_memory_bytes - before),
     )
+
+
+def simulated_syncs(gpu: SimulatedGPU, phase: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Return how often each line synchronized in a phase, as the sync debug mode reports it, and in all."""
+    syncs = [sync for sync in gpu.syncs if sync.phase == phase]
+    return _by_line(sync.where for sync in syncs if sync.is_reported), _by_line(sync.where for sync in syncs)
 
 
 def _by_line(places: Iterator[object]) -> dict[str, int]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from pytest_diffopt.simulated_gpu import SimulatedGPU
+
 _TESTS = Path("tests", "pipelines")
 _NOT_TINY = ("Slow", "Nightly", "Integration")
 
@@ -106,6 +108,14 @@ def _builds_alone(found: Any) -> bool:
     build = getattr(found, "get_dummy_components", None)
     given = list(inspect.signature(build).parameters.values())[1:] if build else []
     return build is not None and all(one.default is not one.empty or one.kind is one.VAR_KEYWORD for one in given)
+
+
+def move_to_simulated(pipeline: Any, gpu: SimulatedGPU) -> None:
+    """Move a pipeline to an entered simulated GPU; what is no module gets its tensors back when the block ends."""
+    pipeline.to(gpu.device)
+    for component in pipeline.components.values():
+        if not isinstance(component, torch.nn.Module) and hasattr(component, "__dict__"):
+            gpu.keep(component)
 
 
 def seed() -> None:

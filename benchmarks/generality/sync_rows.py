@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from benchmarks.agreement import differing_lines
 from benchmarks.diffusers_tests.results import Outcome, Result
 
 
@@ -35,9 +36,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def differences(self) -> Sequence[str]:
         """The lines whose reported syncs differ, with both numbers."""
-        lines = sorted({*self.simulated.reported, *self.cuda.reported})
-        counts = [(line, self.simulated.reported.get(line, 0), self.cuda.reported.get(line, 0)) for line in lines]
-        return [f"{line}: simulated {ours}, CUDA {theirs}" for line, ours, theirs in counts if ours != theirs]
+        return list(differing_lines(self.simulated.reported, self.cuda.reported))
 
     @property
     def has_equal_all_syncs(self) -> bool:

@@ -5,17 +5,15 @@
 
 import argparse
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
 
-from benchmarks.agreement_sides import Side, all_syncs, reported_syncs
-from benchmarks.diffusers_tests.cases import Case, seed
+from benchmarks.agreement_sides import Side, all_syncs, reported_syncs, simulated_syncs
+from benchmarks.diffusers_tests.cases import Case, move_to_simulated, seed
 from benchmarks.diffusers_tests.results import Outcome
 from benchmarks.diffusers_tests.worker_process import limited, prepare, print_line, reason_of, results_of_group
 from benchmarks.generality.sync_rows import SyncRow
@@ -69,15 +67,11 @@ def _on_simulated_gpu(case: Case) -> _Syncs:
     seed()
     gpu = SimulatedGPU(real_up_to=math.inf)
     with gpu, torch.no_grad():
-        pipeline.to(gpu.device)
-        for component in pipeline.components.values():
-            if not isinstance(component, torch.nn.Module) and hasattr(component, "__dict__"):
-                gpu.keep(component)
+        move_to_simulated(pipeline, gpu)
         gpu.enter_phase(_CALL)
         pipeline(**inputs)
         gpu.enter_phase(None)
-    syncs = [sync for sync in gpu.syncs if sync.phase == _CALL]
-    return _by_line(sync.where for sync in syncs if sync.is_reported), _by_line(sync.where for sync in syncs)
+    return simulated_syncs(gpu, _CALL)
 
 
 def _on_cuda(case: Case) -> _Syncs:
@@ -86,10 +80,6 @@ def _on_cuda(case: Case) -> _Syncs:
     with torch.no_grad(), all_syncs() as every, reported_syncs() as reported:
         pipeline(**inputs)
     return dict(reported), dict(every)
-
-
-def _by_line(places: Iterator[Any]) -> dict[str, int]:
-    return dict(Counter(map(str, places)))
 
 
 _SYNCS: Mapping[Side, Callable[[Case], _Syncs]] = {Side.SIMULATED: _on_simulated_gpu, Side.NULL: _on_cuda}

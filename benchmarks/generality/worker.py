@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.diffusers_tests.cases import Case, seed
+from benchmarks.diffusers_tests.cases import Case, move_to_simulated, seed
 from benchmarks.diffusers_tests.results import Outcome
 from benchmarks.diffusers_tests.worker_process import limited, prepare, print_line, reason_of, results_of_group
 from benchmarks.generality.rows import TOLERANCE, Row
@@ -112,10 +112,7 @@ def _on_simulated_gpu(pipeline: Any, case: Case, gpu: SimulatedGPU) -> _Run:
     seed()
     start = time.process_time()
     with gpu, torch.no_grad():
-        pipeline.to(gpu.device)
-        for component in pipeline.components.values():
-            if not isinstance(component, torch.nn.Module) and hasattr(component, "__dict__"):
-                gpu.keep(component)
+        move_to_simulated(pipeline, gpu)
         out = _tensors(pipeline(**inputs)[0])
     return time.process_time() - start, out
 

@@ -25,6 +25,7 @@ from pytest_diffopt.session.second_process import FOLDER_VARIABLE, RANK_VARIABLE
 
 _GLOO_INTERFACE = "GLOO_SOCKET_IFNAME"
 _STEP = "step."
+_LONGEST_ERROR = 400  # characters; Dynamo's own errors take pages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,9 +156,6 @@ def _process_group(rank: Rank) -> Iterator[None]:
             yield
     finally:
         distributed.destroy_process_group()
-
-
-_LONGEST_ERROR = 400  # characters; Dynamo's own errors take pages
 
 
 def _in_one_line(error: Exception) -> str:
