@@ -41,9 +41,17 @@ _SLOW = {
     "test_flux.py": ("[flux-schnell@full-",),
     "test_chroma.py": ("[chroma-fp32+sdpa+compile", "[chroma@full-"),
     "test_cogvideox.py": ("[cogvideox-bf16+sdpa+compile", "[cogvideox@full-"),
-    "test_hunyuan_video.py": ("[hunyuan-video-1.5-fp32+sdpa+compile", "[hunyuan-video-1.5@full-"),
+    "test_hunyuan_video.py": (
+        "test_same_call_gives_the_same_image",
+        "[hunyuan-video-1.5-fp32+sdpa+compile",
+        "[hunyuan-video-1.5@full-",
+    ),
     "test_ltx2.py": ("[ltx2-bf16+sdpa+compile", "[ltx2@full-"),
-    "test_qwen_image_edit.py": ("[qwen-image-edit-fp32+sdpa+compile", "[qwen-image-edit@full-"),
+    "test_qwen_image_edit.py": (
+        "test_same_call_gives_the_same_image",
+        "[qwen-image-edit-fp32+sdpa+compile",
+        "[qwen-image-edit@full-",
+    ),
     "test_sana.py": ("[sana-bf16+sdpa+compile", "[sana@full-"),
     "test_sd35.py": (
         "[sd35-medium-bf16+sdpa+compile",

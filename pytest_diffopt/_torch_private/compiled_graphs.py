@@ -5,12 +5,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch._dynamo.external_utils as _external_utils
 
 _Call = Callable[..., Any]
 # Dynamo stores each graph under such a name in the globals of the function's module.
 _GRAPH_NAME = "__compiled_fn"
 #: The profiler's names of Dynamo's work around a graph: evaluating guards, and making a tensor of a number.
 DYNAMOS_OWN_WORK = frozenset({"TorchDynamo Cache Lookup", "Pregraph bytecode"})
+
+
+def globals_of_torchs_layers() -> MutableMapping[str, Any]:
+    """Return the globals of the frame in which `torch.compile(module)` calls a layer of torch, and keeps its graph."""
+    return vars(_external_utils)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pytest_diffopt._torch_private.compiled_graphs import globals_of_torchs_layers
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.call_position import CallPosition
 from pytest_diffopt.probes.compiled_modules import CompiledPart, compiled_parts
@@ -79,6 +80,7 @@ def globals_of_hooks(target: Any) -> Iterator[MutableMapping[str, Any]]:
 
 def globals_of(parts: Iterable[CompiledPart]) -> Iterator[MutableMapping[str, Any]]:
     """Yield the globals of each function and of those that it wraps, where Dynamo keeps their graphs."""
+    yield globals_of_torchs_layers()
     for part in parts:
         function: Any = getattr(part.function, "__func__", part.function)
         while function is not None:

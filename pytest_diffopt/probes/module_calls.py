@@ -1,5 +1,6 @@
 """Calls of a pipeline's modules, counted by step and cache context."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,9 @@ from pytest_diffopt.probes.call_position import CallPosition, Frame, weighted
 from pytest_diffopt.records import ModuleCalls
 
 _ADAPTER = "lora_B"
+# torch warns that a module wrapped by `torch.compile(module)` runs global hooks twice: once for the wrapper, which is
+# no module of the pipeline's parts, or is counted apart from the one that it wraps.
+_WARNING_OF_WRAPPED = "Using `torch.compile"
 
 
 class ModuleTrace:
@@ -51,7 +55,9 @@ class ModuleTrace:
         entered = register_module_forward_pre_hook(self._enter)
         left = register_module_forward_hook(self._leave, always_call=True)
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=_WARNING_OF_WRAPPED, category=UserWarning)
+                yield
         finally:
             entered.remove()
             left.remove()

@@ -22,10 +22,12 @@ def test_effective(optimized_pipeline, pipeline_inputs):
 """
 
 
-def run(project: pytest.Pytester, recipe: str, *, altered: str = "pass", more: str = "") -> pytest.RunResult:
+def run(
+    project: pytest.Pytester, recipe: str, *options: str, altered: str = "pass", more: str = ""
+) -> pytest.RunResult:
     """Run the test on a pipeline that is altered after its recipe was applied."""
     project.makepyfile(test_it=EFFECTIVE.format(recipe=recipe, altered=altered, more=more))
-    return project.runpytest_inprocess("-v")
+    return project.runpytest_inprocess("-v", *options)
 
 
 def test_one_of_two_without_effect_fails(own_pipeline: pytest.Pytester) -> None:
@@ -91,6 +93,27 @@ def test_compiled_code_that_runs_in_every_step_passes(own_pipeline: pytest.Pytes
     result = run(own_pipeline, "compile(target=['denoiser'], backend='eager')")
 
     result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*3 calls of compiled graphs*"])
+
+
+@pytest.mark.parametrize("part", ["pipeline.unet", "pipeline.unet.conv_out"])
+def test_a_wrapped_module_is_watched_without_a_warning(own_pipeline: pytest.Pytester, part: str) -> None:
+    """torch warns of global hooks where `torch.compile(module)` wraps a module, and the guard's are such."""
+    wrapped = f"{part} = torch.compile({part}, backend='eager')"
+    result = run(own_pipeline, "bf16", "-W", "error", altered=wrapped)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*effect*bf16: 10 matrix products, convolutions and attention calls in bfloat16*"])
+
+
+def test_a_wrapped_layer_of_torch_runs_its_graph(own_pipeline: pytest.Pytester) -> None:
+    """Dynamo keeps the graph of a wrapped `Linear` with its own code, and not with that of the layer's class."""
+    altered = (
+        "pipeline.unet._compiled_call_impl = None; "
+        "pipeline.unet.time = torch.compile(pipeline.unet.time, backend='eager')"
+    )
+    result = run(own_pipeline, "compile(target=['denoiser'], backend='eager')", altered=altered)
+
     result.stdout.fnmatch_lines(["*3 calls of compiled graphs*"])
 
 
