@@ -1,8 +1,7 @@
 """Every level of SDXL's ladders through the same guards: the article's six levels and the levels of `modern`.
 
-`test_ladders_of_others.py` tests the ladders of other pipelines. The levels between those that compile nothing and the
-highest are slow: see conftest.py. Kernels are counted on the null GPU alone: `--diffopt-null-gpu -k test_kernels`, with
-`--diffopt-scale full` at full size.
+`test_ladders_of_others.py` tests the ladders of other pipelines. All levels are slow: see conftest.py. Kernels are
+counted on the null GPU alone: `--diffopt-null-gpu -k test_kernels`, with `--diffopt-scale full` at full size.
 """
 
 from typing import Any

@@ -1,6 +1,7 @@
 """Every level of the ladders of eight more pipelines; `test_ladders.py` tests SDXL's.
 
-Without a GPU each of the seventy levels takes seconds to trace: they run in `make ladders`, not in `make gate`.
+Without a GPU each of the seventy levels takes seconds to trace: they run in `make ladders`, and one of them in
+`make gate` (conftest.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +26,6 @@ from pytest_diffopt.recipes.recipe import Recipe
 from suites.known_syncs import DEEPFLOYD_IF, FLOW_MATCH_EULER, PNDM
 
 OTHERS = ["sd15", "sd15-controlnet", "deepfloyd-if", "ssd-1b", "pixart-alpha", "bk-sdm", "sd3", "flux-schnell"]
-
-pytestmark = pytest.mark.slow
 
 
 class EveryLevel:
