@@ -98,7 +98,7 @@ def test_compiled_code_that_runs_in_every_step_passes(own_pipeline: pytest.Pytes
 
 @pytest.mark.parametrize("part", ["pipeline.unet", "pipeline.unet.conv_out"])
 def test_a_wrapped_module_is_watched_without_a_warning(own_pipeline: pytest.Pytester, part: str) -> None:
-    """torch warns of global hooks where `torch.compile(module)` wraps a module, and the guard's are such."""
+    """Torch warns of global hooks where `torch.compile(module)` wraps a module, and the guard's are such."""
     wrapped = f"{part} = torch.compile({part}, backend='eager')"
     result = run(own_pipeline, "bf16", "-W", "error", altered=wrapped)
 

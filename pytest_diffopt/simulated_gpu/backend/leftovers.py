@@ -55,7 +55,7 @@ class _Search:
 
     def evict(self) -> None:
         """Remove the tensors from what holds them, level by level."""
-        # an object refers to its class: so the collector finds the tensors, three times as fast as a loop over all objects
+        # An object refers to its class, so the collector finds them, three times as fast as a loop over all objects.
         level: list[Any] = [one for one in gc.get_referrers(SimulatedTensor) if self._is_leftover(one)]
         for _ in range(_MAX_DEPTH):
             if not level:
