@@ -13,7 +13,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _FIRST_LIMIT_S = 240.0
-_WARM_LIMIT_S = 90.0
+_WARM_LIMIT_S = 120.0
 
 
 def main() -> int:
