@@ -1,6 +1,7 @@
 """Cases that run identically on the simulated GPU and on CUDA."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,9 @@ from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.pipelines.loading import build_pipeline, build_without_weights
 from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
 from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.probes.offloading import on_device
 from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.simulated_gpu import Stream
 
 _SCHEDULERS = (
     "DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler",
@@ -28,6 +31,15 @@ _FULL_SIZE_STEPS = 2
 _READS_ITS_IMAGE = "deepfloyd-if"
 # Its decoder fills a mask row by row: 49,290 operations of one line, for which both devices take minutes.
 _SHORTER = {"hunyuan-video-1.5": {"output_type": "latent"}}
+# What uses less memory, at full size: of a UNet and of a transformer.
+_LESS_MEMORY = {
+    "sdxl": (
+        "bf16 + vae_tiling", "bf16 + vae_slicing", "bf16 + model_offload", "bf16 + sequential_offload",
+        "bf16 + group_offload", 'bf16 + group_offload(type="leaf")', "bf16 + layerwise_casting",
+        "bf16 + vae_tiling + layerwise_casting + group_offload",
+    ),
+    "flux": ("bf16 + model_offload", "bf16 + group_offload", "bf16 + vae_tiling + layerwise_casting + group_offload"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +61,11 @@ class Case:
     @property
     def is_pipeline(self) -> bool:
         """Whether it is a whole pipeline, not one call."""
-        return self.name.startswith(("tiny: ", "full: "))
+        return self.name.startswith(("tiny: ", "full: ", "memory: "))
 
 
 def all_cases() -> Iterator[Case]:
-    """Yield every case: schedulers, rows of the sync table, and each built-in pipeline, tiny and at full size."""
+    """Yield every case: schedulers, rows of the sync table, each built-in pipeline, and recipes for less memory."""
     for name in _SCHEDULERS:
         yield Case(name=f"scheduler: {name}", prepare=_scheduler(name))
     yield from _rows()
@@ -63,6 +75,9 @@ def all_cases() -> Iterator[Case]:
     for name in known_pipelines():
         if not name.startswith(_READS_ITS_IMAGE):
             yield Case(name=f"full: {name}", prepare=_full(name), is_full_size=True)
+    for name, recipes in _LESS_MEMORY.items():
+        for recipe in recipes:
+            yield Case(name=f"memory: {name}, {recipe}", prepare=_full(name, recipe), is_full_size=True)
 
 
 def _nothing(_: torch.device) -> Callable[[], object]:
@@ -112,15 +127,24 @@ def _tiny(name: str) -> Callable[[torch.device], Callable[[], object]]:
     return prepare
 
 
-def _full(name: str) -> Callable[[torch.device], Callable[[], object]]:
+def _full(name: str, recipe: str = "bf16") -> Callable[[torch.device], Callable[[], object]]:
     def prepare(device: torch.device) -> Callable[[], object]:
         family = find_pipeline(name)
         pipeline = build_without_weights(family, Scale.FULL).pipeline
         pipeline.set_progress_bar_config(disable=True)
-        parse_recipe("bf16").apply(pipeline)
-        pipeline = pipeline.to(device) if device.type != "cuda" else _on_cuda(pipeline)
         inputs = dict(family.inputs(Scale.FULL)) | {"num_inference_steps": _FULL_SIZE_STEPS} | _SHORTER.get(name, {})
-        return lambda: pipeline(**inputs)
+        if device.type == "cuda":  # offload hooks move their modules to where the pipeline is when they are made
+            pipeline = _on_cuda(pipeline.to(torch.bfloat16))
+        parse_recipe(recipe).apply(pipeline)
+        aimed = ExitStack()
+        if device.type != "cuda":
+            aimed.enter_context(on_device(pipeline, device, new_stream=Stream))
+
+        def call() -> object:
+            with aimed:  # the hooks are as before when the call has ended
+                return pipeline(**inputs)
+
+        return call
 
     return prepare
 

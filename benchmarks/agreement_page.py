@@ -17,6 +17,7 @@ _GROUPS = (
     ("scheduler: ", "schedulers, 4 steps each", False),
     ("tiny: ", "built-in pipelines, tiny", True),
     ("full: ", "built-in pipelines at full size, 2 steps", True),
+    ("memory: ", "recipes for less memory at full size, 2 steps", True),
 )
 
 

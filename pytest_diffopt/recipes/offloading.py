@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.pipelines.host_memory import give_host_memory
 from pytest_diffopt.recipes.effect_reading import summed, work_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import CallEvidence, OperationKind, OptimizationEffect, OptimizationState
@@ -74,6 +75,7 @@ class ModelOffload(_Offload):
         if getattr(pipeline, "model_cpu_offload_seq", None) is None:
             msg = f"model_offload needs model_cpu_offload_seq, and {type(pipeline).__name__} has none"
             raise RecipeError(msg)
+        give_host_memory(pipeline)
         pipeline.enable_model_cpu_offload(device=_device_of(pipeline))
 
     @override
@@ -95,6 +97,7 @@ class SequentialOffload(_Offload):
 
     @override
     def apply(self, pipeline: Any) -> None:
+        give_host_memory(pipeline)
         pipeline.enable_sequential_cpu_offload(device=_device_of(pipeline))
 
     @override
@@ -149,6 +152,7 @@ class GroupOffload(_Offload):
         if not callable(getattr(pipeline, "enable_group_offload", None)):
             msg = f"group_offload needs enable_group_offload(), and {type(pipeline).__name__} has none"
             raise RecipeError(msg)
+        give_host_memory(pipeline)
         try:
             pipeline.enable_group_offload(
                 onload_device=_device_of(pipeline),

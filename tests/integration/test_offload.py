@@ -1,5 +1,8 @@
 """Pipelines and modules with offload run on the simulated GPU: a read fails, and the syncs of the hooks do not."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 PIPELINE = """
@@ -205,3 +208,32 @@ def test_it(request, gate):
             "  step 0           peak_memory_bytes 44,544 -> 49,664 (+11.5 %)",
         ]
     )
+
+
+FULL_SIZE = """
+import pytest
+
+OFFLOADED = ["model_offload", "sequential_offload", "group_offload"]
+
+@pytest.mark.diffopt(pipeline="bk-sdm", scale="full", recipe=["bf16", *(f"bf16 + {one}" for one in OFFLOADED)])
+def test_counts(simulated_pipeline, pipeline_inputs, count_baseline):
+    count_baseline.check(simulated_pipeline, **pipeline_inputs.varied("few steps", num_inference_steps=2))
+"""
+
+
+def test_a_published_pipeline_without_weights_is_offloaded(project: pytest.Pytester) -> None:
+    """Each kind of offload lowers the peak: of one component, of a group of blocks, of one layer."""
+    project.makepyfile(test_it=FULL_SIZE)
+    result = project.runpytest_inprocess("--diffopt-update", "missing")
+
+    result.assert_outcomes(passed=4)
+    peaks = [
+        _peak_bytes(project.path, recipe) for recipe in ("", "+model_offload", "+group_offload", "+sequential_offload")
+    ]
+    assert peaks == sorted(set(peaks), reverse=True)
+
+
+def _peak_bytes(project: Path, recipe: str) -> int:
+    (file,) = project.glob(f"baselines/simulated/**/*full-bf16{recipe}[]]*.json")
+    phases: dict[str, dict[str, int]] = json.loads(file.read_text())["phases"]
+    return max(phase["peak_memory_bytes"] for phase in phases.values())

@@ -1,6 +1,7 @@
 /* What a thread reads back of the device while an operation runs whose kernels wrote nothing: numbers that were
  * computed before it, and then zero. Blocks may be nested, as operations are. */
 #include "answers.h"
+#include "zeros.h"
 
 enum { SCALAR_BYTES = 8, NUMBERS = 64, DEPTH = 32 };
 
@@ -50,6 +51,6 @@ void answer(void *to, size_t bytes) {
   int is_known = bytes <= SCALAR_BYTES && block->next < block->length;
   int64_t number = is_known ? block->numbers[block->next++] : 0;
   block->missing += !is_known;
-  memset(to, 0, bytes);
+  write_zeros(to, bytes);
   memcpy(to, &number, bytes < sizeof number ? bytes : sizeof number); /* both architectures are little-endian */
 }

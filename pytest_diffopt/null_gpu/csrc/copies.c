@@ -1,6 +1,7 @@
 /* Copies and fills: the bytes are moved up to a limit; what is read back of a longer copy is zero. */
 #include "answers.h"
 #include "clock.h"
+#include "zeros.h"
 
 #include <stdint.h>
 
@@ -99,7 +100,7 @@ static int reads_zero(size_t bytes) {
 static void read_back(void *to, const void *from, size_t bytes) {
   if (tape_mode == TAPE_REPLAYS && read_tape(to, bytes)) return;
   if (answering() == ANSWERS_GIVEN) answer(to, bytes);
-  else if (reads_zero(bytes)) memset(to, 0, bytes);
+  else if (reads_zero(bytes)) write_zeros(to, bytes);
   else memmove(to, from, bytes);
   if (tape_mode == TAPE_RECORDS) append_to_tape(to, bytes);
 }

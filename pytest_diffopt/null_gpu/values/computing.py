@@ -12,14 +12,12 @@ from pytest_diffopt.null_gpu.errors import NullGpuError
 from pytest_diffopt.null_gpu.values import compiled, cuda_graphs
 from pytest_diffopt.null_gpu.values.active import active_engine, set_active_engine
 from pytest_diffopt.null_gpu.values.dispatch_key import included, intercept
-from pytest_diffopt.null_gpu.values.engine import Engine, ValueReport
+from pytest_diffopt.null_gpu.values.engine import COPY_LIMIT_BYTES, Engine, ValueReport
 from pytest_diffopt.null_gpu.values.resident_memory import resident_bytes
 
-_MIB = 2**20
 _EVERYTHING = 2**62
-_COPY_LIMIT_BYTES = 4 * _MIB  # as csrc/copies.c
 # HunyuanVideo reads a tensor of 1.6 MiB: are all embeddings of the image zero, because there is none?
-_LIMITS_BYTES = {"small": _COPY_LIMIT_BYTES, "all": _EVERYTHING}
+_LIMITS_BYTES = {"small": COPY_LIMIT_BYTES, "all": _EVERYTHING}
 _MEMORY_SHARE = 0.8
 # A tiny pipeline needs less; other processes may take all memory for a moment when the limit is set.
 _LEAST_LIMIT_BYTES = 2**30
@@ -73,13 +71,13 @@ def _activated(engine: Engine) -> Iterator[None]:
     cuda_graphs.install()
     set_active_engine(engine)
     native.null_gpu_read_memory(1)
-    native.null_gpu_copy_limit(max(engine.limit_bytes, _COPY_LIMIT_BYTES))
+    native.null_gpu_copy_limit(engine.copied_bytes)
     try:
         yield
     finally:
         set_active_engine(None)
         native.null_gpu_read_memory(0)
-        native.null_gpu_copy_limit(_COPY_LIMIT_BYTES)
+        native.null_gpu_copy_limit(COPY_LIMIT_BYTES)
 
 
 def _handle(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -38,6 +38,7 @@ from pytest_diffopt.null_gpu.values.torch_internals import host_view, is_plain
 from pytest_diffopt.null_gpu.values.work import next_number, remember
 
 _MIB = 2**20
+COPY_LIMIT_BYTES = 4 * _MIB  # as csrc/copies.c
 _SMALL_BYTES = _MIB
 # What torch raises where a number that its kernels should have written makes no sense.
 _TORCH_ERRORS = (RuntimeError, IndexError, ValueError)
@@ -88,6 +89,7 @@ class Engine:
         self._layouts = Layouts()
         self.tape: list[HostCall] | None = None
         self.limit_bytes = limit_bytes
+        self.copied_bytes = max(limit_bytes, COPY_LIMIT_BYTES)
         self._resident = ResidentLimit(resident_limit_bytes)
         self._plans: dict[Any, Plan] = {}
         self.learns_work = False
@@ -163,11 +165,19 @@ class Engine:
             self.finish(plan.name, origin, call, written=(target,))
         elif origin is not None:
             self.report.zeros_read[calling_line()] += 1
-            target.zero_()
-        else:
+            if not self._is_read_as_zeros(source, target):
+                target.zero_()
+        elif not self._is_read_as_zeros(source, target):
             target.copy_(host_view(source))  # a copy that converts was computed by a kernel
             amend_last_read(target)
         return target
+
+    def _is_read_as_zeros(self, source: torch.Tensor, target: torch.Tensor) -> bool:
+        """Return whether the host got zeros already, in memory that an offloaded model never takes.
+
+        A tensor of this size has no values, or was never written.
+        """
+        return min(source.nbytes, target.nbytes) > self.copied_bytes
 
     # ---- all else
 

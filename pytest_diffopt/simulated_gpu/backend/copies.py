@@ -110,12 +110,21 @@ def convert(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: 
         return op.overload(torch.empty_strided(shape, stride, dtype=source.dtype, device="meta"), **plain)
     dispatcher.note_syncs(op.full_name, op.bind(args, kwargs))
     _count_copy_out(dispatcher, source)
-    result = op.overload(_fetched(dispatcher, op, source), **plain)
+    result = _converted(op, _fetched(dispatcher, op, source), plain, is_own=not source.has_data)
     if result is source.host_data:
         result = result.clone()
     if kwargs.get("non_blocking"):
         pinned_memory.mark_pinned(result)
     return result
+
+
+def _converted(op: Operation, fetched: torch.Tensor, plain: Mapping[str, Any], *, is_own: bool) -> torch.Tensor:
+    """Return what was fetched with the dtype and layout of the call; a copy that nothing else holds is not copied."""
+    as_fetched = {"dtype": fetched.dtype, "layout": fetched.layout, "memory_format": torch.preserve_format}
+    if is_own and all(plain.get(name) in (None, value) for name, value in as_fetched.items()):
+        return fetched
+    converted: torch.Tensor = op.overload(fetched, **plain)
+    return converted
 
 
 def _count_copy_out(dispatcher: Dispatcher, source: SimulatedTensor) -> None:
