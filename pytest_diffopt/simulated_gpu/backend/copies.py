@@ -142,7 +142,7 @@ def _fetched(dispatcher: Dispatcher, op: Operation, source: SimulatedTensor) -> 
     if unchanged is not None:
         return unchanged
     dispatcher.ledger.note_placeholders(op.name)
-    return torch.zeros(source.metadata.shape, dtype=source.metadata.dtype)
+    return host_values.zeros(source.metadata)
 
 
 HANDLERS = {"aten.copy_": copy, "aten._to_copy": convert}
