@@ -137,7 +137,9 @@ def _full(name: str, recipe: str = "bf16") -> Callable[[torch.device], Callable[
             pipeline = _on_cuda(pipeline.to(torch.bfloat16))
         parse_recipe(recipe).apply(pipeline)
         aimed = ExitStack()
-        if device.type != "cuda":
+        if device.type == "cuda":
+            torch.cuda.empty_cache()  # of what was moved to the host: on the simulated GPU nothing is cached, either
+        else:
             aimed.enter_context(on_device(pipeline, device, new_stream=Stream))
 
         def call() -> object:

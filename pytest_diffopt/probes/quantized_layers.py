@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from pytest_diffopt._torch_private.tensors import inner_dtypes, tolerances
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.pipelines.quantized_weights import can_be_dequantized, dequantized
 from pytest_diffopt.probes.numerics import merged
 from pytest_diffopt.records import NumericsRecord, NumericsReference, OutputDifference, Subject
 
@@ -20,6 +20,8 @@ _FLOAT8 = frozenset({torch.float8_e4m3fn, torch.float8_e4m3fnuz, torch.float8_e5
 # activation; float8 has 3 bits of mantissa, hence steps of up to 1/8 of the value.
 _INT8_ERROR = 1 / 127 / math.sqrt(12)
 _FLOAT8_ERROR = 1 / 8 / math.sqrt(12)
+# diffusers dequantizes a GGUF weight in half precision, with up to three roundings.
+_GGUF_ERROR = 2.0**-11
 # The largest of a million normally distributed errors is about 5 standard deviations.
 _STANDARD_DEVIATIONS = 8.0
 
@@ -27,7 +29,8 @@ _STANDARD_DEVIATIONS = 8.0
 def compare_with_dequantized(target: Any, call: Callable[[], object], subject: Subject) -> NumericsRecord:
     """Call once, uncompiled, and compare each quantized layer's output with that of its dequantized weight.
 
-    A layer that also quantizes its activations may differ by the rounding of these: 8 standard deviations.
+    A layer that also quantizes its activations may differ by the rounding of these: 8 standard deviations. So may the
+    layer of a GGUF file, whose weight diffusers dequantizes in half precision.
 
     Args:
         target: the pipeline or module.
@@ -62,7 +65,7 @@ def _quantized(target: Any) -> Mapping[str, nn.Linear]:
         ".".join(filter(None, [component, path])): module
         for component, part in modules_of(target).items()
         for path, module in part.named_modules()
-        if isinstance(module, nn.Linear) and bool(is_traceable_wrapper_subclass(module.weight))
+        if isinstance(module, nn.Linear) and can_be_dequantized(module.weight)
     }
 
 
@@ -76,12 +79,12 @@ def _comparing(path: str, differences: dict[str, OutputDifference]) -> Callable[
 
 
 def _difference(path: str, layer: nn.Linear, given: torch.Tensor, output: torch.Tensor) -> OutputDifference:
-    weight = layer.weight.dequantize().double()
+    weight = dequantized(layer.weight).double()
     x = given.double()
     expected = nn.functional.linear(x, weight, None if layer.bias is None else layer.bias.double())
     relative, absolute = tolerances(output.dtype)
     largest = float(expected.abs().max()) if expected.numel() else 0.0
-    allowed = absolute + _STANDARD_DEVIATIONS * _activation_error(layer.weight, x, weight)
+    allowed = absolute + _STANDARD_DEVIATIONS * _rounding_error(layer.weight, x, weight)
     errors = (output.double() - expected).abs().nan_to_num(nan=math.inf, posinf=math.inf)
     error = float(errors.max()) if errors.numel() else 0.0
     return OutputDifference(
@@ -98,8 +101,10 @@ def _difference(path: str, layer: nn.Linear, given: torch.Tensor, output: torch.
     )
 
 
-def _activation_error(quantized: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Return the standard deviation of each output that the rounding of the activations causes."""
+def _rounding_error(quantized: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the standard deviation of each output that rounding causes: of activations, or of a GGUF weight."""
+    if type(quantized).__name__ == "GGUFParameter":
+        return _GGUF_ERROR * nn.functional.linear(x.square(), weight.square()).sqrt()
     arguments = getattr(quantized, "act_quant_kwargs", None) or getattr(quantized, "activation_quantization", None)
     if arguments is None:
         return torch.zeros((), dtype=torch.float64, device=x.device)

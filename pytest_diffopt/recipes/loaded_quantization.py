@@ -6,11 +6,11 @@ from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from typing_extensions import override
 
 from pytest_diffopt._torch_private.tensors import stored_bytes
 from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.pipelines.quantized_weights import is_quantized
 from pytest_diffopt.recipes.effect_reading import empty_steps, summed
 from pytest_diffopt.recipes.layer_filters import linears_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
@@ -18,8 +18,7 @@ from pytest_diffopt.recipes.targets import target_modules
 from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _PACKAGES = {"torchao": "torchao", "bitsandbytes": "bitsandbytes", "gguf": "gguf", "quanto": "optimum.quanto"}
-#: The classes of weights that are no wrapper subclasses: those of bitsandbytes, and of GGUF.
-_WEIGHTS = frozenset({"Params4bit", "Int8Params", "GGUFParameter"})
+_GGUF_LAYER = "GGUFLinear"
 _HALF_BYTES = 2
 _KIB = 1024
 _ONE_QUANTIZATION = "a layer's weight is quantized once"
@@ -71,7 +70,7 @@ class QuantizedOnLoad(Optimization):
         lines, missing = [], []
         for name, module in target_modules(pipeline, self.target, self.name).items():
             linears, excluded = linears_of(module), _excluded(module)
-            quantized = [layer for layer in linears if _is_quantized(layer.weight)]
+            quantized = [layer for layer in linears if is_quantized(layer.weight)]
             plain = [layer for layer in linears if layer not in quantized and layer not in excluded]
             lines.append(
                 f"{len(quantized)} of {len(linears)} linears of {name}, {len(excluded)} excluded, {_sizes(quantized)}"
@@ -92,30 +91,36 @@ class QuantizedOnLoad(Optimization):
     @override
     def takes_over(self, pipeline: Any) -> Iterable[torch.Tensor]:
         for module in target_modules(pipeline, self.target, self.name).values():
-            yield from (layer.weight for layer in linears_of(module) if _is_quantized(layer.weight))
+            yield from (layer.weight for layer in linears_of(module) if is_quantized(layer.weight))
 
     def _other(self, module: Any) -> str:
         """Return what a module is instead of quantized by the backend; empty if it is."""
         quantizer = getattr(module, "hf_quantizer", None)
         if quantizer is None:
             return "is not quantized"
-        method = str(getattr(quantizer.quantization_config.quant_method, "value", "unknown"))
+        method = _method_of(quantizer)
         return "" if method == self.backend else f"is quantized by {method}, not by {self.backend}"
 
     def _paths(self, pipeline: Any) -> Iterator[str]:
         for name, module in target_modules(pipeline, self.target, self.name).items():
             for path, layer in module.named_modules():
-                if isinstance(layer, torch.nn.Linear) and _is_quantized(layer.weight):
+                if isinstance(layer, torch.nn.Linear) and is_quantized(layer.weight):
                     yield f"{name}.{path}"
 
 
-def _is_quantized(weight: torch.Tensor) -> bool:
-    return bool(is_traceable_wrapper_subclass(weight)) or type(weight).__name__ in _WEIGHTS
+def _method_of(quantizer: Any) -> str:
+    return str(getattr(quantizer.quantization_config.quant_method, "value", "unknown"))
 
 
 def _excluded(module: torch.nn.Module) -> list[torch.nn.Module]:
-    """Return the linear layers that the configuration leaves out, by diffusers' rule for names of parameters."""
-    left_out = getattr(getattr(module, "hf_quantizer", None), "modules_to_not_convert", None) or ()
+    """Return the linear layers that the configuration leaves out, by diffusers' rule for names of parameters.
+
+    A GGUF file has some weights in a plain dtype, and diffusers replaces only the layers of the others.
+    """
+    quantizer = getattr(module, "hf_quantizer", None)
+    if quantizer is not None and _method_of(quantizer) == "gguf":
+        return [layer for layer in linears_of(module) if type(layer).__name__ != _GGUF_LAYER]
+    left_out = getattr(quantizer, "modules_to_not_convert", None) or ()
     return [
         layer
         for path, layer in module.named_modules()

@@ -74,6 +74,112 @@ def test_quantization_of_a_loaded_pipeline_is_verified(project: pytest.Pytester)
     )
 
 
+GGUF = """
+import gguf
+import torch
+from diffusers import FluxTransformer2DModel, GGUFQuantizationConfig
+from pytest_diffopt import (
+    assert_optimizations_applied, assert_optimizations_effective, assert_quantized_matches_dequantized, parse_recipe,
+)
+
+IN_PLAIN = ("x_embedder", "time_text_embed")
+
+def stored(name, weight, kind):
+    is_quantized = weight.dim() == 2 and name.endswith("weight") and weight.shape[1] % 256 == 0
+    if not is_quantized or name.startswith(IN_PLAIN):
+        return {"tensor": weight.numpy()}
+    return {"tensor": gguf.quants.quantize(weight.numpy(), kind), "raw_dtype": kind}
+
+def loaded(folder, kind):
+    torch.manual_seed(0)
+    model = FluxTransformer2DModel(
+        in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=128, num_attention_heads=2,
+        joint_attention_dim=256, pooled_projection_dim=256, axes_dims_rope=(16, 56, 56),
+    )
+    model.save_pretrained(folder)
+    writer = gguf.GGUFWriter(folder / "model.gguf", "flux")
+    for name, weight in model.state_dict().items():
+        writer.add_tensor(name, **stored(name, weight, kind))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return FluxTransformer2DModel.from_single_file(
+        str(folder / "model.gguf"), config=str(folder), quantization_config=GGUFQuantizationConfig(torch.float32)
+    )
+
+class Pipeline:
+    def __init__(self, transformer):
+        self.transformer, self.components = transformer, {"transformer": transformer}
+
+    def __call__(self):
+        ids = torch.zeros(4, 3)
+        self.transformer(
+            hidden_states=torch.ones(1, 4, 64), encoder_hidden_states=torch.ones(1, 4, 256),
+            pooled_projections=torch.ones(1, 256), timestep=torch.ones(1), guidance=None, img_ids=ids, txt_ids=ids,
+        )
+
+RECIPE = 'quantized_on_load(backend="gguf", target=["transformer"])'
+KINDS = gguf.GGMLQuantizationType
+
+def test_clean(tmp_path):
+    pipeline = Pipeline(loaded(tmp_path, KINDS.Q8_0))
+    parse_recipe(RECIPE).apply(pipeline)
+    assert_optimizations_applied(pipeline)
+    assert_optimizations_effective(pipeline)
+    assert_quantized_matches_dequantized(pipeline)
+
+def test_a_layer_that_lost_it(tmp_path):
+    pipeline = Pipeline(loaded(tmp_path, KINDS.Q4_0))
+    layer = pipeline.transformer.transformer_blocks[0].attn.to_q
+    layer.weight = torch.nn.Parameter(torch.ones(256, 256))
+    assert_optimizations_applied(pipeline, recipe=RECIPE)
+
+def test_a_kernel_that_computes_something_else(tmp_path):
+    pipeline = Pipeline(loaded(tmp_path, KINDS.Q4_0))
+    layer = pipeline.transformer.transformer_blocks[0].attn.to_q
+    layer.register_forward_hook(lambda module, inputs, output: output * 1.01, prepend=True)
+    assert_quantized_matches_dequantized(pipeline)
+"""
+
+
+def test_a_gguf_file_keeps_some_layers_plain(project: pytest.Pytester) -> None:
+    """They are excluded, and each other layer is compared with what the package gguf reads in the file."""
+    pytest.importorskip("gguf")
+    project.makepyfile(test_it=GGUF)
+    result = project.runpytest_inprocess("-W", "ignore", "--tb=short", "-v")
+
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*: 23 of 28 linears of transformer, 5 excluded, 3,689 KiB in place of 6,944 KiB in half precision",
+            "*numerics * 23 quantized layers, largest error 0.000*",
+            "    missing: 1 of 23 linears of transformer are not quantized",
+            "diffopt: 1 output of quantized layers differs from the dequantized weights",
+            "  transformer.transformer_blocks.0.attn.to_q  float32, 660 of 1024 values out of tolerance, *",
+        ]
+    )
+
+
+FOUR_BITS = """
+import bitsandbytes
+import torch
+from pytest_diffopt import assert_quantized_matches_dequantized
+
+def test_clean():
+    torch.manual_seed(0)
+    layer = bitsandbytes.nn.Linear4bit(64, 64, compute_dtype=torch.float32, quant_type="nf4").to("cpu")
+    assert_quantized_matches_dequantized(torch.nn.Sequential(layer), torch.randn(8, 64))
+"""
+
+
+def test_four_bits_of_bitsandbytes_are_compared(project: pytest.Pytester) -> None:
+    """On the CPU, where diffusers refuses to load them."""
+    pytest.importorskip("bitsandbytes")
+    project.makepyfile(test_it=FOUR_BITS)
+    project.runpytest_inprocess("-W", "ignore").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize(("backend", "package"), [("bitsandbytes", "bitsandbytes"), ("quanto", "optimum-quanto")])
 def test_a_library_that_is_not_installed_is_named(backend: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the pipeline is inspected."""
