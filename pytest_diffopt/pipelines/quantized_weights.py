@@ -20,7 +20,7 @@ def can_be_dequantized(weight: torch.Tensor) -> bool:
 
 
 def dequantized(weight: Any) -> torch.Tensor:
-    """Return the values that a quantized weight stands for, by the library that defines its format.
+    """Return the values of a quantized weight, by the library that defines its format.
 
     Args:
         weight: `can_be_dequantized` is true of it.
