@@ -27,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.agreement import Reading
 from benchmarks.agreement_attention import choices_on, choices_on_cuda
 from benchmarks.agreement_cases import ATTENTION, Case, all_cases
+from pytest_diffopt._torch_private.cuda_memory import release_library_workspaces
 from pytest_diffopt.null_gpu.counters import TallyKind, counting
 from pytest_diffopt.null_gpu.sync_lines import recording_syncs
 from pytest_diffopt.probes.sync_warnings import noting_sync_warnings
@@ -121,12 +122,10 @@ def read_null(case: Case) -> Reading:
     with computing(Values.SMALL if case.is_full_size else Values.ALL):
         if not case.is_full_size:
             _fresh(case)()
-        call = _fresh(case)
-        _reset_peak()
-        before = torch.cuda.memory_allocated()
+        call, before = _fresh_and_held(case)
         with counting() as phase, all_syncs() as syncs, reported_syncs() as reported:
             call()
-        peak_bytes = torch.cuda.max_memory_allocated() - (0 if case.is_full_size else before)
+        peak_bytes = torch.cuda.max_memory_allocated() - before
         del call
         return Reading(
             syncs=dict(reported),
@@ -163,9 +162,7 @@ def read_real(case: Case) -> Reading:
     """Run a case on a GPU, once for each measurement, because the measurements disturb each other."""
     if not case.is_full_size:
         _fresh(case)()  # the first call loads libraries and allocates workspaces
-    call = _fresh(case)
-    _reset_peak()
-    before = 0 if case.is_full_size else torch.cuda.memory_allocated()
+    call, before = _fresh_and_held(case)
     call()
     peak_bytes = torch.cuda.max_memory_allocated() - before
     call = _fresh(case)
@@ -194,8 +191,18 @@ def _fresh(case: Case) -> Callable[[], object]:
     return call
 
 
-def _reset_peak() -> None:
+def _fresh_and_held(case: Case) -> tuple[Callable[[], object], int]:
+    """Prepare a case and reset the peak; return its call, and the bytes that do not belong to it.
+
+    They are all that was allocated before the call, or at full size, where the peak includes the weights, all that was
+    allocated before these: earlier cases leave tensors in caches of their models, and cuBLAS its workspace.
+    """
+    gc.collect()
+    release_library_workspaces()
+    held = torch.cuda.memory_allocated()
+    call = _fresh(case)
     torch.cuda.reset_peak_memory_stats()
+    return call, held if case.is_full_size else torch.cuda.memory_allocated()
 
 
 def _flops(call: Callable[[], object]) -> int:

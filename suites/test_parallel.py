@@ -13,6 +13,8 @@ from pytest_diffopt import PipelineInputs, assert_same_images_in_parallel
 _FEW_STEPS = 2
 TOKENS_SPLIT = ["flux", "flux2-klein", "qwen-image", "qwen-image-edit", "wan-t2v-1.3b", "wan-t2v-a14b"]
 ULYSSES = "context_parallel(ulysses=2, anything=True)"
+# diffusers calls what torch 2.13 deprecated.
+DEPRECATED = pytest.mark.filterwarnings("ignore:.*all_gather_tensor:FutureWarning")
 COMPILED = 'context_parallel(ulysses=2) + compile(target=["denoiser"], regional=True)'
 
 
@@ -34,10 +36,22 @@ def test_weights_are_split_in_three(reference_pipeline: Any, pipeline_inputs: Pi
     assert_same_images_in_parallel(reference_pipeline, **_few_steps(pipeline_inputs))
 
 
-@pytest.mark.filterwarnings("ignore:.*all_gather_tensor:FutureWarning")  # diffusers calls what torch 2.13 deprecated
-@pytest.mark.diffopt(
-    pipeline="flux", recipe='context_parallel(ulysses=2) + compile(target=["denoiser"], regional=True)'
-)
+@DEPRECATED
+@pytest.mark.diffopt(pipeline="flux", recipe="lora + context_parallel(ulysses=2)")
+def test_an_adapter_beside_split_tokens(reference_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    """Each process has the whole adapter."""
+    assert_same_images_in_parallel(reference_pipeline, **_few_steps(pipeline_inputs))
+
+
+@DEPRECATED
+@pytest.mark.diffopt(pipeline="flux", recipe="context_parallel(ulysses=2) + group_offload")
+def test_offload_beside_split_tokens(reference_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    """Hooks of both kinds are in place; on the CPU nothing moves."""
+    assert_same_images_in_parallel(reference_pipeline, **_few_steps(pipeline_inputs))
+
+
+@DEPRECATED
+@pytest.mark.diffopt(pipeline="flux", recipe=COMPILED)
 def test_compiled_blocks_exchange_tokens(reference_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
     """The collectives of attention are in the compiled blocks."""
     assert_same_images_in_parallel(reference_pipeline, **_few_steps(pipeline_inputs))

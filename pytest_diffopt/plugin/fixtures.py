@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.plugin.markers import NamedPipeline
     from pytest_diffopt.recipes.recipe import Recipe
 
-_PLAIN_RECIPE = "fp32"
+PLAIN_RECIPE = "fp32"
 
 
 def _values() -> ModuleType:
@@ -73,7 +73,7 @@ def simulated_pipeline(
 @pytest.fixture(scope="session")
 def diffopt_reference_recipe(request: pytest.FixtureRequest) -> "Recipe":
     """The plain recipe of `reference_pipeline`: fp32, with the marker's scheduler and models where it names others."""
-    recipe: Recipe = _values().parse_recipe(getattr(request, "param", _PLAIN_RECIPE))
+    recipe: Recipe = _values().parse_recipe(getattr(request, "param", PLAIN_RECIPE))
     return recipe
 
 

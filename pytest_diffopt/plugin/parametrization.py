@@ -8,9 +8,11 @@ import pytest
 from pytest_diffopt.errors import DiffoptError, MarkerError, did_you_mean
 from pytest_diffopt.pipelines.registry import find_pipeline
 from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.plugin.fixtures import PLAIN_RECIPE
 from pytest_diffopt.plugin.markers import NamedPipeline, diffopt_arguments
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.recipes.ladders import ladder
+from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.session.settings import Settings
 
 
@@ -33,6 +35,8 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
             recipes = _recipes(arguments)
             if "diffopt_recipe" in metafunc.fixturenames:
                 _parametrize_by_recipes(metafunc, [((), recipe, recipe.test_id) for recipe in recipes])
+            elif "diffopt_reference_recipe" in metafunc.fixturenames:
+                _parametrize_by_reference(metafunc, recipes)
         if "batch" in arguments and "diffopt_batch" in metafunc.fixturenames:
             batches = _batches(arguments, settings)
             ids = [f"batch{batch}" for batch in batches]
@@ -76,6 +80,15 @@ def _parametrize_by_recipes(metafunc: pytest.Metafunc, cases: Sequence[tuple[tup
         ids=[case_id for *_, case_id in cases],
         scope="session",
     )
+
+
+def _parametrize_by_reference(metafunc: pytest.Metafunc, recipes: Sequence[Recipe]) -> None:
+    """Give a test that builds no optimized pipeline the reference of its recipe; a plain one needs no parameter."""
+    references = {str(recipe.reference()): recipe.test_id for recipe in recipes}
+    if len(references) == 1 and PLAIN_RECIPE not in references:
+        metafunc.parametrize(
+            "diffopt_reference_recipe", [*references], indirect=True, ids=[*references.values()], scope="session"
+        )
 
 
 def _levels(arguments: dict[str, Any], settings: Settings) -> list[tuple[NamedPipeline, Any]]:
@@ -137,5 +150,5 @@ def _pipeline_id(named: NamedPipeline, settings: Settings) -> str:
     return named.family.name if named.scale is settings.scale else f"{named.family.name}@{named.scale}"
 
 
-def _recipes(arguments: dict[str, Any]) -> list[Any]:
+def _recipes(arguments: dict[str, Any]) -> list[Recipe]:
     return [parse_recipe(text) for text in _texts(arguments, "recipe")]

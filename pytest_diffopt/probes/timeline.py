@@ -57,7 +57,7 @@ def estimate_timeline(
 
     Args:
         target: what is called, for its denoise loop.
-        call: makes the call; it must have been made before, so that nothing is compiled or captured.
+        call: makes the call.
         subject: description of the target.
         kernels: what Inductor generated for it, for the model of its kernels.
 
@@ -73,6 +73,7 @@ def estimate_timeline(
     with learning_work() as numbers, recording_syncs(syncs.append):
         timed()
         work = numbers()
+    timed()  # without values Dynamo's guards see other dispatch keys, and it compiles once more
     if gpu_model is not None:
         set_device_times(gpu_model, kernels)
     runs = sorted((_on_clock(target, timed, work) for _ in range(_CALLS)), key=_Run.total_ns)

@@ -178,6 +178,20 @@ def test_timeline_of_a_compiled_module() -> None:
     assert record.phases[0].busy_ns == pytest.approx(3 * 277_800, rel=0.01)
 
 
+def test_a_module_that_is_compiled_once_more_without_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compilation, which tries its generated kernels, is over when the clock starts."""
+    monkeypatch.setattr(torch.compiler.config, "force_disable_caches", True)
+    torch.compiler.reset()
+    layers = torch.nn.Sequential(torch.nn.LayerNorm(4096), torch.nn.Linear(4096, 4096), torch.nn.GELU()).cuda()
+    model, values = torch.compile(layers), torch.ones(64, 4096, device="cuda")
+    with torch.no_grad(), computing(Values.ALL):
+        model(values)
+        record = estimate_timeline(model, lambda: model(values), Subject(pipeline="Model"))
+    torch.compiler.reset()
+
+    assert record.launches == 3
+
+
 def test_nodes_of_a_graph_have_their_durations() -> None:
     """They are learned as the graph is captured."""
     model = Model(reads=False)
