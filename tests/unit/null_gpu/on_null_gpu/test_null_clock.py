@@ -179,20 +179,35 @@ def test_timeline_of_a_compiled_module() -> None:
     assert record.phases[0].busy_ns == pytest.approx(3 * 277_800, rel=0.01)
 
 
+class Residual(torch.nn.Module):
+    """A block whose norm Inductor generates a kernel for."""
+
+    def __init__(self) -> None:
+        """Make the layers."""
+        super().__init__()
+        self.norm, self.linear = torch.nn.LayerNorm(32), torch.nn.Linear(32, 32)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Add the layers' output."""
+        result: torch.Tensor = self.linear(self.norm(values)) + values
+        return result
+
+
 def test_a_module_that_is_compiled_once_more_without_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compilation, which tries several variants of a generated kernel, is over when the clock starts."""
-    monkeypatch.setattr(torch._inductor.config, "fx_graph_cache", False)  # noqa: SLF001 - a cache that is empty
-    monkeypatch.setattr(torch._inductor.config, "autotune_local_cache", False)  # noqa: SLF001
+    monkeypatch.setattr(torch._inductor.config, "fx_graph_cache", False)
+    monkeypatch.setattr(torch._inductor.config, "autotune_local_cache", False)
     torch.compiler.reset()
-    layers = torch.nn.Sequential(torch.nn.LayerNorm(32), torch.nn.Linear(32, 32)).cuda()
-    model = torch.compile(layers)
+    model = torch.nn.Sequential(Residual(), Residual()).cuda()
+    for block in model:
+        block.compile()
     values = torch.ones(2, 32, 64, device="cuda").transpose(1, 2)  # whose sums have variants
     with torch.no_grad(), computing(Values.ALL):
         model(values)
         record = estimate_timeline(model, lambda: model(values), Subject(pipeline="Model"))
     torch.compiler.reset()
 
-    assert record.launches == 2
+    assert record.launches == 6
 
 
 def test_nodes_of_a_graph_have_their_durations() -> None:
