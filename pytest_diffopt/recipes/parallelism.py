@@ -210,7 +210,6 @@ class TensorParallel(Parallelism):
     plan: ClassVar[str] = "_tp_plan"
     conflicts: ClassVar[dict[str, str]] = {
         "fuse_qkv": "diffusers splits Q, K and V, and not the fused layer",
-        "lora": "diffusers splits plain linear layers only, and refuses a model that has adapters",
         **dict.fromkeys(("int8_dynamic", "int8_weight_only", "int4_weight_only", "fp8_dynamic"), _PACKED),
         "quantized_on_load": _PACKED,
         **dict.fromkeys(("model_offload", "sequential_offload", "group_offload"), _PLACED),

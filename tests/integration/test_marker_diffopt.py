@@ -36,6 +36,30 @@ def test_lists_parametrize(project: pytest.Pytester) -> None:
     )
 
 
+REFERENCE_ALONE = """
+import pytest
+
+@pytest.mark.diffopt(pipeline="sdxl", recipe="lora + bf16")
+def test_adapter(diffopt_pipeline, diffopt_reference_recipe):
+    assert str(diffopt_reference_recipe) == "lora + fp32"
+
+@pytest.mark.diffopt(pipeline="sdxl", recipe="bf16")
+def test_plain(diffopt_pipeline, diffopt_reference_recipe):
+    assert str(diffopt_reference_recipe) == "fp32"
+"""
+
+
+def test_a_test_of_the_reference_alone_has_that_of_its_recipe(project: pytest.Pytester) -> None:
+    """The optimized pipeline draws with the adapter, so its reference has it too; a plain reference is no parameter."""
+    project.makepyfile(test_it=REFERENCE_ALONE)
+    result = project.runpytest_inprocess("-v")
+
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        ["test_it.py::test_adapter[[]sdxl-lora+bf16[]] PASSED*", "test_it.py::test_plain[[]sdxl[]] PASSED*"]
+    )
+
+
 def test_the_closest_marker_overrides_each_keyword(project: pytest.Pytester) -> None:
     """A function's marker overrides the keywords of the module's marker and keeps the others."""
     result = collect(
