@@ -11,6 +11,8 @@ from pytest_diffopt.recipes.effect_reading import component_of, summed, work_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import CallEvidence, Layout, OperationKind, OptimizationEffect, OptimizationState
 
+_DIMENSIONS_OF_3D = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelsLast(Optimization):
@@ -22,7 +24,8 @@ class ChannelsLast(Optimization):
     @override
     def apply(self, pipeline: Any) -> None:
         for module in spatial_modules(pipeline).values():
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this one
+            for part in _convertible(module):
+                part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this one
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
@@ -49,6 +52,13 @@ class ChannelsLast(Optimization):
         ]
         figure = "convolutions computed in channels_last"
         return self.acted(figure, **sums, lacking=tuple(lacking))
+
+
+def _convertible(module: torch.nn.Module) -> list[torch.nn.Module]:
+    """Return the module, or its 2-d convolutions where others are 3-d, of which torch would raise."""
+    if all(parameter.dim() < _DIMENSIONS_OF_3D for parameter in module.parameters()):
+        return [module]
+    return [part for part in module.modules() if isinstance(part, torch.nn.Conv2d)]
 
 
 def _layout_sensitive_weights(module: torch.nn.Module) -> list[torch.Tensor]:

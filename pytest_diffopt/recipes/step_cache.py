@@ -1,6 +1,7 @@
 """What the step caches of diffusers have in common: `denoiser.enable_cache(config)`, its verification and its hits."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from pytest_diffopt.pipelines.components import denoiser_names, denoisers_of
 from pytest_diffopt.recipes.cache_hooks import CONTEXT, opens_context
 from pytest_diffopt.recipes.effect_reading import summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import TAKEN_FROM_CACHE, CallEvidence, OptimizationEffect, OptimizationState
+from pytest_diffopt.records import TAKEN_FROM_CACHE, CallEvidence, ModuleCalls, OptimizationEffect, OptimizationState
 
 #: Why two step caches contradict each other.
 ONE_CACHE = "a denoiser has one step cache"
@@ -30,6 +31,8 @@ class StepCache(Optimization):
     config_name: ClassVar[str]
     #: Whether its state is kept by context, so that the pipeline must open `cache_context` around each denoiser call.
     needs_context: ClassVar[bool] = True
+    #: Whether all calls of a denoiser have one state, so that a step must call it once.
+    shares_state: ClassVar[bool] = False
     #: Whether it reads `pipeline.current_timestep`.
     needs_timestep: ClassVar[bool] = False
     #: Whether `torch.compile(fullgraph=True)` raises, because diffusers disables compilation of the decision.
@@ -72,7 +75,10 @@ class StepCache(Optimization):
         own = [one for one in call.modules if one.component in denoiser_names(pipeline)]
         sums = summed([one for one in own if one.skipped], call, lambda one: int(one.skipped))
         contexts = {one.context for one in own if one.step is not None}
-        return self.acted(TAKEN_FROM_CACHE, **sums, lacking=tuple(_contexts_without_hits(sums, contexts)))
+        lacking = [*_contexts_without_hits(sums, contexts)]
+        if self.shares_state and sums["value"]:
+            lacking += _calls_that_share_state(own)
+        return self.acted(TAKEN_FROM_CACHE, **sums, lacking=tuple(lacking))
 
     def _config(self, pipeline: Any) -> Any:
         arguments = self._arguments()
@@ -95,6 +101,18 @@ def _require_context(optimization: StepCache, pipeline: Any) -> None:
     if optimization.needs_timestep and not hasattr(type(pipeline), "current_timestep"):
         msg = f"{optimization.name} needs pipeline.current_timestep, and {name} has none"
         raise RecipeError(msg)
+
+
+def _calls_that_share_state(calls: Iterable[ModuleCalls]) -> Iterator[str]:
+    """Yield each denoiser that a step calls for two halves: one is given what was computed for the other."""
+    in_step = Counter[tuple[str, int]]()
+    for one in calls:
+        if one.step is not None and one.module == one.component:
+            in_step[one.component, one.step] += one.count
+    most = {name: max(count for (of, _), count in in_step.items() if of == name) for name, _ in in_step}
+    for name, count in most.items():
+        if count > 1:
+            yield f"{count} calls of {name} in a step share one state, and use what the others computed"
 
 
 def _contexts_without_hits(sums: Mapping[str, Any], contexts: Sequence[str] | set[str]) -> Iterator[str]:

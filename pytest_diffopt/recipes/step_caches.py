@@ -63,6 +63,7 @@ class PyramidAttentionBroadcast(StepCache):
 
     name: ClassVar[str] = "pyramid_attention_broadcast"
     config_name: ClassVar[str] = "PyramidAttentionBroadcastConfig"
+    shares_state: ClassVar[bool] = True
     needs_context: ClassVar[bool] = False
     needs_timestep: ClassVar[bool] = True
     breaks_graphs: ClassVar[bool] = False
@@ -96,6 +97,7 @@ class FasterCache(StepCache):
 
     name: ClassVar[str] = "faster_cache"
     config_name: ClassVar[str] = "FasterCacheConfig"
+    shares_state: ClassVar[bool] = True
     needs_context: ClassVar[bool] = False
     needs_timestep: ClassVar[bool] = True
     breaks_graphs: ClassVar[bool] = False

@@ -11,6 +11,42 @@ CACHES = {
     "mag_cache(steps=6)": 15,
 }
 FIGURE = "calls of blocks or layers that were taken from the cache"
+TWO_HALVES = """
+import pytest
+from pytest_diffopt import assert_optimizations_effective, parse_recipe
+from pytest_diffopt.pipelines.loading import build_pipeline
+from pytest_diffopt.pipelines.registry import find_pipeline
+from pytest_diffopt.pipelines.scale import Scale
+
+QWEN_IMAGE = find_pipeline("qwen-image")
+
+def call(**changes):
+    pipeline = build_pipeline(QWEN_IMAGE, Scale.TINY).pipeline
+    parse_recipe("pyramid_attention_broadcast(timesteps=[0, 1001])").apply(pipeline)
+    inputs = QWEN_IMAGE.inputs(Scale.TINY).varied("other guidance", **changes)
+    assert_optimizations_effective(pipeline, **inputs)
+
+def test_two_halves():
+    prompt = QWEN_IMAGE.inputs(Scale.TINY)["prompt"]
+    call(negative_prompt=prompt.replace("red", "blue"))
+
+def test_one_half():
+    call(true_cfg_scale=1.0)
+"""
+
+
+def test_attention_of_the_other_half_is_no_hit(project: pytest.Pytester) -> None:
+    """Where the prompts are equally long, diffusers uses the conditional attention for the unconditional half."""
+    project.makepyfile(test_it=TWO_HALVES)
+    result = project.runpytest_inprocess("-W", "ignore", "-v")
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["    lacking: 2 calls of transformer in a step share one state, and use what the others computed"]
+    )
+    result.stdout.fnmatch_lines(["*test_one_half PASSED*"])
+
+
 TESTS = """
 import pytest
 import torch
