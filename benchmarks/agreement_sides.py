@@ -198,7 +198,8 @@ def _fresh_and_held(case: Case) -> tuple[Callable[[], object], int]:
     allocated before these: earlier cases leave tensors in caches of their models, and cuBLAS its workspace.
     """
     gc.collect()
-    release_library_workspaces()
+    if case.is_full_size:  # a tiny case has run once, so that it has its workspaces
+        release_library_workspaces()
     held = torch.cuda.memory_allocated()
     call = _fresh(case)
     torch.cuda.reset_peak_memory_stats()

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.marked_section import replace_section
 from pytest_diffopt import assert_optimizations_applied, assert_optimizations_effective
 from pytest_diffopt.errors import DiffoptError
@@ -78,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def tried(name: str, recipe: str) -> tuple[Outcome, str]:
     """Apply a recipe to a tiny pipeline and make a call; return what came of it, and why."""
+    torch.compiler.reset()  # Dynamo compiles one function eight times, and many pipelines have the same
     family = find_pipeline(name)
     pipeline = build_pipeline(family, Scale.TINY).pipeline
     pipeline.set_progress_bar_config(disable=True)

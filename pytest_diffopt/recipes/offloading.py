@@ -97,6 +97,9 @@ class SequentialOffload(_Offload):
 
     @override
     def apply(self, pipeline: Any) -> None:
+        if not callable(getattr(pipeline, "enable_sequential_cpu_offload", None)):
+            msg = f"sequential_offload needs enable_sequential_cpu_offload(), and {type(pipeline).__name__} has none"
+            raise RecipeError(msg)
         give_host_memory(pipeline)
         pipeline.enable_sequential_cpu_offload(device=_device_of(pipeline))
 

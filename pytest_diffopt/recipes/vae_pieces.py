@@ -81,7 +81,8 @@ class VaeSlicing(Optimization):
     @override
     def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
         slices = [one for one in call.vaes if one.piece[0] < one.whole[0]]
-        whole = [_whole_batch(one) for one in call.vaes if one not in slices]
+        # a batch of one needs no slices, and explains a call without any
+        whole = [_whole_batch(one) for one in call.vaes if one not in slices and (one.whole[0] > 1 or not slices)]
         figure = "images of a batch that were decoded or encoded alone"
         return self.acted(figure, sum(one.count for one in slices), lacking=tuple(dict.fromkeys(whole)))
 

@@ -297,7 +297,11 @@ def test_sequential_offload_on_the_cpu_is_one_sentence() -> None:
     )
 
 
-def test_a_chain_has_no_groups_to_offload() -> None:
+@pytest.mark.parametrize(
+    ("recipe", "method"),
+    [("group_offload", "enable_group_offload"), ("sequential_offload", "enable_sequential_cpu_offload")],
+)
+def test_a_chain_cannot_be_offloaded(recipe: str, method: str) -> None:
     """The message names what its class lacks."""
     from pytest_diffopt import parse_recipe  # noqa: PLC0415 - imports torch
     from pytest_diffopt.errors import RecipeError  # noqa: PLC0415 - imported with it
@@ -306,6 +310,6 @@ def test_a_chain_has_no_groups_to_offload() -> None:
     from pytest_diffopt.pipelines.scale import Scale  # noqa: PLC0415 - imported with it
 
     with pytest.raises(RecipeError) as error:
-        parse_recipe("group_offload").apply(build_pipeline(DEEPFLOYD_IF, Scale.TINY).pipeline)
+        parse_recipe(recipe).apply(build_pipeline(DEEPFLOYD_IF, Scale.TINY).pipeline)
 
-    assert str(error.value) == "group_offload needs enable_group_offload(), and DeepFloydIF has none"
+    assert str(error.value) == f"{recipe} needs {method}(), and DeepFloydIF has none"

@@ -5,7 +5,7 @@ The generated kernels are compiled and launched, and not judged: the values are 
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from pytest_diffopt.null_gpu.values.dispatch_key import excluded
 from pytest_diffopt.null_gpu.values.engine import Engine
 from pytest_diffopt.null_gpu.values.host_calls import HostCall, host_kwargs, host_views, leaves, on_host
 from pytest_diffopt.null_gpu.values.missing import Origin, calling_line
+from pytest_diffopt.null_gpu.values.torch_internals import is_plain
 
 _NAME = "a compiled graph"
 
@@ -94,4 +95,15 @@ def _why_not(engine: Engine, tensors: tuple[torch.Tensor, ...]) -> Origin | None
 
 
 def _cuda_tensors(value: Any) -> tuple[torch.Tensor, ...]:
-    return tuple(leaf for leaf in leaves(value) if isinstance(leaf, torch.Tensor) and leaf.is_cuda)
+    found = (leaf for leaf in leaves(value) if isinstance(leaf, torch.Tensor) and leaf.is_cuda)
+    return tuple(inner for tensor in found for inner in _memory_of(tensor))
+
+
+def _memory_of(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield a tensor, or the tensors that a wrapper holds."""
+    if is_plain(tensor):
+        yield tensor
+        return
+    wrapper: Any = tensor
+    for name in wrapper.__tensor_flatten__()[0]:
+        yield from _memory_of(getattr(wrapper, name))

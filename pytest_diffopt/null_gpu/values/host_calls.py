@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt.null_gpu.values.torch_internals import host_view
+from pytest_diffopt.null_gpu.values.torch_internals import host_view, is_plain
 
 _CPU = torch.device("cpu")
 _GOLDEN_RATIO_64 = 0x9E3779B97F4A7C15
@@ -87,7 +87,7 @@ def leaves(value: Any) -> Iterator[Any]:
 def on_host(value: Any) -> Any:
     """Return an argument with its CUDA tensors as host views and its CUDA devices as the CPU."""
     if isinstance(value, torch.Tensor):
-        return host_view(value) if value.is_cuda else value
+        return _tensor_on_host(value) if value.is_cuda else value
     if isinstance(value, (list, tuple)):
         return type(value)(on_host(item) for item in value)
     if isinstance(value, torch.device):
@@ -95,6 +95,17 @@ def on_host(value: Any) -> Any:
     if isinstance(value, torch.Generator) and value.device.type == "cuda":
         return None
     return value
+
+
+def _tensor_on_host(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a host view; of a wrapper, as of a quantized weight, a wrapper of host views."""
+    if is_plain(tensor):
+        return host_view(tensor)
+    wrapper: Any = tensor
+    names, context = wrapper.__tensor_flatten__()
+    inner = {name: on_host(getattr(wrapper, name)) for name in names}
+    rebuilt: torch.Tensor = type(wrapper).__tensor_unflatten__(inner, context, tensor.shape, tensor.stride())
+    return rebuilt
 
 
 def host_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:

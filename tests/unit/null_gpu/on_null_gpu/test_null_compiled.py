@@ -9,6 +9,7 @@ import torch
 import triton
 import triton.language
 from torch._dynamo.utils import counters, get_compilation_metrics
+from torchao.quantization import Int8WeightOnlyConfig, quantize_
 from triton.runtime.errors import OutOfResources
 
 from pytest_diffopt.null_gpu.counters import TallyKind, counting
@@ -164,3 +165,17 @@ def test_a_kernel_with_more_shared_memory_than_the_gpu_has() -> None:
         product_of_one_block[(1,)](matrix, matrix, torch.empty_like(matrix), 256, num_warps=8)
 
     assert "shared memory, Required: 262144, Hardware limit: 232448" in str(error.value)
+
+
+def test_a_quantized_weight_is_an_input_of_the_graph() -> None:
+    """The graph is evaluated with the host's views of what torchao's tensor holds."""
+    torch.manual_seed(0)
+    layer = torch.nn.Sequential(torch.nn.Linear(64, 64)).cuda()
+    quantize_(layer, Int8WeightOnlyConfig(version=2))
+    values = torch.rand(8, 64, device="cuda")
+    with torch.no_grad(), computing(Values.ALL):
+        eager = layer(values).cpu()
+        compiled = torch.compile(layer)(values).cpu()
+
+    assert eager.abs().max() > 0.1
+    assert torch.allclose(compiled, eager, atol=1e-5)
