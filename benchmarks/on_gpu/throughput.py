@@ -60,12 +60,18 @@ def _run(setting: Setting, pipeline: str, batch: int, *, is_compiled: bool) -> R
 
 
 def _recipe(pipeline: str, *, is_compiled: bool) -> str:
-    """Return the recipe of the docs: half precision, channels_last, and the denoiser compiled."""
+    """Return the recipe of the docs: half precision, channels_last, and the denoiser compiled.
+
+    Two compiled models in one step have no CUDA graphs: each replay of the second is a new generation for torch, which
+    then refuses the outputs of the first.
+    """
     plain = "fp16 + sdpa + channels_last"
     if not is_compiled:
         return plain
-    target = ", ".join(f'"{name}"' for name in ("denoiser", *_ALSO_COMPILED.get(pipeline, ())))
-    return f'{plain} + compile(target=[{target}], mode="reduce-overhead", fullgraph=True)'
+    others = _ALSO_COMPILED.get(pipeline, ())
+    target = ", ".join(f'"{name}"' for name in ("denoiser", *others))
+    mode = "" if others else ', mode="reduce-overhead"'
+    return f"{plain} + compile(target=[{target}]{mode}, fullgraph=True)"
 
 
 def cell_name(pipeline: str, batch: int, *, is_compiled: bool) -> str:

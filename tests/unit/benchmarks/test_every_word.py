@@ -16,9 +16,12 @@ CELLS = {
 }
 
 
-def test_each_recipe_has_its_counts_and_who_refuses() -> None:
+def test_each_recipe_has_its_counts_and_the_others_names() -> None:
     """A row for each recipe, in the order in which they were tried."""
-    assert list(table(CELLS))[2:] == ["| `bf16` | 2 | 0 | 0 |  |", "| `faster_cache` | 0 | 1 | 1 | flux |"]
+    assert list(table(CELLS))[2:] == [
+        "| `bf16` | 2 | 0 | 0 | 0 |",
+        "| `faster_cache` | 0 | 1: sdxl | 0 | 1: flux |",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +41,7 @@ def test_a_cell_is_one_call(recipe: str, outcome: Outcome, reason: str) -> None:
     assert why.startswith(reason)
 
 
-def test_one_without_effect_fails_and_the_file_is_continued(
+def test_the_file_is_continued(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A cell that is in the file is not tried again."""
@@ -47,6 +50,6 @@ def test_one_without_effect_fails_and_the_file_is_continued(
     file.write_text(json.dumps({"sdxl: bf16": {"outcome": "effect", "reason": ""}}), encoding="utf-8")
     arguments = ["--pipelines", "sdxl", "--recipes", "bf16", "sdpa", "--json", str(file)]
 
-    assert main(arguments) == 1
+    assert main(arguments) == 0
     assert capsys.readouterr().out.splitlines()[0] == "sdxl: sdpa: no effect: diffopt: no effect"
     assert json.loads(file.read_text(encoding="utf-8"))["sdxl: bf16"]["outcome"] == "effect"
