@@ -1,6 +1,6 @@
 """The VAE in pieces: tiles of an image, and one image of a batch at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
@@ -55,7 +55,7 @@ class VaeTiling(Optimization):
     @override
     def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
         tiles = [one for one in call.vaes if _pixels(one.piece) < _pixels(one.whole)]
-        larger = [_whole_image(one) for one in call.vaes if one not in tiles]
+        larger = [_whole_image(one) for one in call.vaes if one not in tiles and not _fits_in_a_tile(one, tiles)]
         figure = "tiles of images that were decoded or encoded"
         return self.acted(figure, sum(one.count for one in tiles), lacking=tuple(dict.fromkeys(larger)))
 
@@ -123,6 +123,11 @@ def _flag(vae: Any, name: str) -> bool:
 
 def _pixels(shape: tuple[int, ...]) -> int:
     return prod(shape[-_IMAGE_DIMENSIONS:])
+
+
+def _fits_in_a_tile(one: VaeCalls, tiles: Sequence[VaeCalls]) -> bool:
+    """Return whether a call needs no tiles, as that of LTX-2's audio: another of its kind had tiles of its size."""
+    return any(other.method == one.method and _pixels(one.whole) <= _pixels(other.piece) for other in tiles)
 
 
 def _whole_image(one: VaeCalls) -> str:
