@@ -1,36 +1,94 @@
-"""The layout channels_last of modules with convolutions of two and of three dimensions."""
+"""The memory layout of the convolution weights is verified."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
 
-from pytest_diffopt import parse_recipe
-
-
-class Denoiser(nn.Module):
-    """An image's convolution, and a video's."""
-
-    def __init__(self) -> None:
-        """Make the layers."""
-        super().__init__()
-        self.spatial, self.temporal = nn.Conv2d(4, 4, 3), nn.Conv3d(4, 4, 3)
+from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.recipes.layout import ChannelsLast
+from pytest_diffopt.recipes.optimization import Optimization
+from pytest_diffopt.records import OptimizationState
 
 
-class Pipeline:
-    """A pipeline of that module."""
+def test_every_convolution_is_channels_last(pipeline: Any) -> None:
+    """The weights of the denoiser and the VAE whose strides differ between the layouts are counted."""
+    recipe = parse_recipe("channels_last")
+    recipe.apply(pipeline)
 
-    def __init__(self) -> None:
-        """Build it."""
-        self.unet = Denoiser()
-        self.components = {"unet": self.unet}
+    assert pipeline.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    assert recipe.verify(pipeline) == (
+        OptimizationState(name="channels_last", found="62 convolution weights are channels_last"),
+    )
 
 
-def test_three_dimensions_stay_as_they_are() -> None:
-    """Torch has no such layout for them, and would raise."""
+def test_a_missing_layout_is_reported(pipeline: Any, does_nothing: Callable[[type[Optimization]], None]) -> None:
+    """The weights that are NCHW are counted per module."""
+    does_nothing(ChannelsLast)
+    recipe = parse_recipe("channels_last")
+    recipe.apply(pipeline)
+
+    assert recipe.verify(pipeline) == (
+        OptimizationState(
+            name="channels_last",
+            found="0 convolution weights are channels_last",
+            missing=(
+                "28 of 28 convolution weights of unet are NCHW",
+                "34 of 34 convolution weights of vae are NCHW",
+            ),
+        ),
+    )
+
+
+def test_one_convolution_in_another_layout_is_reported(pipeline: Any) -> None:
+    """A layer that replaced another after the recipe was applied is counted."""
+    recipe = parse_recipe("channels_last")
+    recipe.apply(pipeline)
+    pipeline.unet.conv_in = torch.nn.Conv2d(4, 16, 3, padding=1)
+
+    assert recipe.verify(pipeline) == (
+        OptimizationState(
+            name="channels_last",
+            found="61 convolution weights are channels_last",
+            missing=("1 of 28 convolution weights of unet are NCHW",),
+        ),
+    )
+
+
+def test_a_pipeline_without_layout_sensitive_convolutions_is_reported() -> None:
+    """A 1 x 1 kernel has the same strides in both layouts and is no evidence."""
+
+    class Pipeline:
+        def __init__(self) -> None:
+            self.components = {"transformer": torch.nn.Conv2d(4, 4, 1)}
+
     pipeline = Pipeline()
     recipe = parse_recipe("channels_last")
     recipe.apply(pipeline)
-    (state,) = recipe.verify(pipeline)
 
-    assert pipeline.unet.spatial.weight.is_contiguous(memory_format=torch.channels_last)
-    assert pipeline.unet.temporal.weight.is_contiguous()
-    assert state.missing == ()
+    assert recipe.verify(pipeline) == (
+        OptimizationState(
+            name="channels_last",
+            found="0 convolution weights are channels_last",
+            missing=("the pipeline has no convolution whose layout can change",),
+        ),
+    )
+
+
+def test_convolutions_of_three_dimensions_stay_as_they_are() -> None:
+    """Torch has no such layout for them, and would raise."""
+    spatial, temporal = torch.nn.Conv2d(4, 4, 3), torch.nn.Conv3d(4, 4, 3)
+
+    class Pipeline:
+        def __init__(self) -> None:
+            self.components = {"unet": torch.nn.Sequential(spatial, temporal)}
+
+    pipeline = Pipeline()
+    recipe = parse_recipe("channels_last")
+    recipe.apply(pipeline)
+
+    assert recipe.verify(pipeline) == (
+        OptimizationState(name="channels_last", found="1 convolution weights are channels_last"),
+    )
+    assert spatial.weight.is_contiguous(memory_format=torch.channels_last)
+    assert temporal.weight.is_contiguous()
