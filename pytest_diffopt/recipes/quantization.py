@@ -29,6 +29,13 @@ def _published(uncompiled: str, compiled: str) -> str:
     )
 
 
+def _keeping_inductors_flags(config: Any) -> Any:
+    """Return torchao's configuration so that it leaves Inductor's flags alone: `inductor(flags=...)` sets them."""
+    if hasattr(config, "set_inductor_config"):
+        config.set_inductor_config = False
+    return config
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Quantization(Optimization):
     """The weights of linear layers in a smaller number format.
@@ -60,7 +67,7 @@ class _Quantization(Optimization):
             chosen = {id(layer) for layer in self._filter.choose(module)}
             quantization.quantize_(
                 module,
-                self._config(quantization, pipeline),
+                _keeping_inductors_flags(self._config(quantization, pipeline)),
                 filter_fn=lambda layer, _name, chosen=chosen: id(layer) in chosen,
             )
 
