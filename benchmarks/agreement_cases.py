@@ -9,6 +9,7 @@ import diffusers
 import torch
 
 from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.pipelines.host_memory import replace_tensors
 from pytest_diffopt.pipelines.loading import build_pipeline, build_without_weights
 from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
 from pytest_diffopt.pipelines.scale import Scale
@@ -153,15 +154,8 @@ def _full(name: str, recipe: str = "bf16") -> Callable[[torch.device], Callable[
 
 def _on_cuda(pipeline: Any) -> Any:
     """Move a pipeline without weights to CUDA: memory is allocated in the order of `to`, and not written."""
-    moved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # with the original, so that its id stays its own
-
-    def move(tensor: torch.Tensor) -> torch.Tensor:
-        if id(tensor) not in moved:  # a parameter that two modules share moves once
-            moved[id(tensor)] = tensor, _like_on_cuda(tensor) if tensor.is_meta else tensor.cuda()
-        return moved[id(tensor)][1]
-
+    replace_tensors(pipeline, lambda tensor: _like_on_cuda(tensor) if tensor.is_meta else tensor.cuda())
     for module in modules_of(pipeline).values():
-        module._apply(move)  # type: ignore[no-untyped-call] # noqa: SLF001 - as `Module.to` does
         for one in module.modules():  # a table of positions that is no buffer stays on the host
             tables = {name: value for name, value in vars(one).items() if isinstance(value, torch.Tensor)}
             vars(one).update({name: torch.zeros_like(value, device="cpu") for name, value in tables.items()})

@@ -109,7 +109,9 @@ def _calls_that_share_state(calls: Iterable[ModuleCalls]) -> Iterator[str]:
     for one in calls:
         if one.step is not None and one.module == one.component:
             in_step[one.component, one.step] += one.count
-    most = {name: max(count for (of, _), count in in_step.items() if of == name) for name, _ in in_step}
+    most: dict[str, int] = {}
+    for (name, _step), count in in_step.items():
+        most[name] = max(count, most.get(name, 0))
     for name, count in most.items():
         if count > 1:
             yield f"{count} calls of {name} in a step share one state, and use what the others computed"

@@ -1,12 +1,11 @@
 """Host memory for the weights of a pipeline that was built without them."""
 
-import resource
 import sys
-from pathlib import Path
 
 import pytest
 from torch import nn
 
+from pytest_diffopt.null_gpu.values.resident_memory import resident_bytes
 from pytest_diffopt.pipelines.host_memory import give_host_memory
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
@@ -46,7 +45,7 @@ def test_weights_with_values_are_kept() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 def test_a_model_that_is_offloaded_takes_no_memory() -> None:
     """Neither when it is made, nor when it moves to the simulated GPU and back."""
-    before = _resident_bytes()
+    before = resident_bytes()
     pipeline = Pipeline(WIDTH, "meta")
     give_host_memory(pipeline)
     with SimulatedGPU(real_up_to=4096) as gpu:
@@ -57,8 +56,4 @@ def test_a_model_that_is_offloaded_takes_no_memory() -> None:
             back = moved.to("cpu")
 
     assert back.shape == (WIDTH, WIDTH)
-    assert _resident_bytes() - before < 64 * 2**20
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    assert resident_bytes() - before < 64 * 2**20

@@ -1,20 +1,14 @@
 """Memory: torch's own allocator over memory that is reserved and not touched."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from pytest_diffopt._torch_private.allocation_history import allocations_recorded
 from pytest_diffopt.null_gpu.counters import TallyKind, counting
+from pytest_diffopt.null_gpu.values.resident_memory import resident_bytes
 from pytest_diffopt.probes.memory_holders import holders_at_peak
 
 GIB = 2**30
-
-
-def resident_bytes() -> int:
-    """Return what this process keeps in memory."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
 
 
 def test_memory_is_not_touched() -> None:

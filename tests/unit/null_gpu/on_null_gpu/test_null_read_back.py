@@ -1,12 +1,12 @@
 """What a copy from the GPU writes when its bytes were not moved: zeros, in memory that is taken when it is used."""
 
-import resource
 from pathlib import Path
 
 import pytest
 import torch
 
 from pytest_diffopt.null_gpu.values.computing import Values, computing
+from pytest_diffopt.null_gpu.values.resident_memory import resident_bytes
 
 _BYTES = 64 * 2**20
 
@@ -29,9 +29,9 @@ def test_zeros_replace_what_was_there(on_device: torch.Tensor) -> None:
 
 def test_memory_that_is_not_used_is_not_taken(on_device: torch.Tensor) -> None:
     """An offloaded model of any size fits."""
-    before = _resident_bytes()
+    before = resident_bytes()
     kept = [on_device.cpu() for _ in range(8)]
-    taken = _resident_bytes() - before
+    taken = resident_bytes() - before
 
     assert taken < _BYTES
     assert not kept[-1].any()
@@ -40,9 +40,9 @@ def test_memory_that_is_not_used_is_not_taken(on_device: torch.Tensor) -> None:
 def test_with_values_the_same(on_device: torch.Tensor) -> None:
     """A tensor of this size has none."""
     with computing(Values.SMALL):
-        before = _resident_bytes()
+        before = resident_bytes()
         kept = [(on_device + number).cpu() for number in range(4)] + [on_device.cpu() for _ in range(4)]
-        taken = _resident_bytes() - before
+        taken = resident_bytes() - before
 
     assert taken < _BYTES
     assert not kept[0].any()
@@ -67,7 +67,3 @@ def test_pages_of_a_file_do_not_come_back(on_device: torch.Tensor, tmp_path: Pat
 
     assert not mapped.any()
     assert file.read_bytes() == b"\1" * _BYTES
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
