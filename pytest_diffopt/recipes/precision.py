@@ -135,8 +135,14 @@ class Tf32(Optimization):
 @contextmanager
 def _matmul_precision(precision: str) -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
+    mkldnn: Any = torch.backends.mkldnn  # which torch's types lack a part of
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, mkldnn.matmul)
+    of_backends = [one.fp32_precision for one in backends]
     torch.set_float32_matmul_precision(precision)
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+        # it sets "ieee" where "none" was, which follows torch.backends.fp32_precision
+        for one, value in zip(backends, of_backends, strict=True):
+            one.fp32_precision = value
