@@ -73,7 +73,6 @@ def estimate_timeline(
     with learning_work() as numbers, recording_syncs(syncs.append):
         timed()
         work = numbers()
-    timed()  # without values Dynamo's guards see other dispatch keys, and it compiles once more
     if gpu_model is not None:
         set_device_times(gpu_model, kernels)
     runs = sorted((_on_clock(target, timed, work) for _ in range(_CALLS)), key=_Run.total_ns)

@@ -67,7 +67,8 @@ class _Listening:
 
 
 _libraries: dict[str, Library] = {}
-_registered: set[str] = set()
+# What is registered for each operation of torch, by its name; None where it falls through.
+_kernels: dict[str, Callable[..., Any] | None] = {}
 _listening = _Listening()
 
 
@@ -99,8 +100,8 @@ def _register_all() -> None:
         _libraries["_"] = Library("_", "IMPL")  # type: ignore[no-untyped-call]
         _libraries["_"].fallback(fallthrough_kernel, _KEY_NAME)  # type: ignore[no-untyped-call]
     for name in torch._C._dispatch_get_all_op_names():
-        if name not in _registered:
-            _registered.add(name)
+        if name not in _kernels:
+            _kernels[name] = _kernel(name)
             _register(name)
 
 
@@ -111,19 +112,27 @@ def _keep_from_dynamo(code: CodeType) -> None:
     eval_frame.set_code_exec_strategy(code, eval_frame._FrameExecStrategy(skip, skip))
 
 
-def _register(qualified: str) -> None:
+def _kernel(qualified: str) -> Callable[..., Any] | None:
     if _is_composite(qualified):
-        return
+        return None
     namespace, _, name = qualified.partition("::")
     packet, _, overload = name.partition(".")
     operation = getattr(getattr(getattr(torch.ops, namespace), packet, None), overload or "default", None)
     if operation is None or packet in _WITHOUT_VALUES or operation.is_view:
+        return None
+    return functools.partial(_call, operation)
+
+
+def _register(qualified: str) -> None:
+    kernel = _kernels[qualified]
+    if kernel is None:
         return
+    namespace, _, name = qualified.partition("::")
     if namespace not in _libraries:
         _libraries[namespace] = Library(namespace, "IMPL")  # type: ignore[no-untyped-call]
     library = _libraries[namespace].m
     if library is not None:
-        library.impl(name, _KEY_NAME, functools.partial(_call, operation), False)  # noqa: FBT003
+        library.impl(name, _KEY_NAME, kernel, False)  # noqa: FBT003
 
 
 def _is_composite(qualified: str) -> bool:
@@ -157,6 +166,29 @@ def excluded() -> Iterator[None]:
     """Have this thread's operations run without the handler."""
     with torch._C._ExcludeDispatchKeyGuard(_KEYS):
         yield
+
+
+@contextmanager
+def withdrawn() -> Iterator[None]:
+    """Have no operation of any thread call the handler, as if nothing had ever been registered.
+
+    It takes milliseconds. Unlike `excluded()` it leaves the thread's dispatch keys as they are: those are in Dynamo's
+    guards, and a call with others would be compiled once more.
+    """
+    _withdraw()
+    try:
+        yield
+    finally:
+        _withdraw()  # of what was defined meanwhile
+        for name in _kernels:
+            _register(name)
+
+
+def _withdraw() -> None:
+    for namespace in _libraries.keys() - {"_"}:
+        library = _libraries.pop(namespace).m
+        if library is not None:
+            library.reset()
 
 
 def run_seen(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pytest_diffopt.null_gpu.errors import HostReadsDifferError
 from pytest_diffopt.null_gpu.values.active import active_engine, set_active_engine
-from pytest_diffopt.null_gpu.values.dispatch_key import excluded
+from pytest_diffopt.null_gpu.values.dispatch_key import withdrawn
 from pytest_diffopt.null_gpu.values.read_tape import ReadTape, replay_differs
 
 _Result = TypeVar("_Result")
@@ -41,7 +41,7 @@ def _replaying(tape: ReadTape) -> Iterator[None]:
     engine = active_engine()
     set_active_engine(None)
     try:
-        with excluded(), tape.replaying():
+        with withdrawn(), tape.replaying():
             yield
             differs = replay_differs()
     finally:
