@@ -17,6 +17,9 @@ from pytest_diffopt.recipes.torchao_access import torchao_quantization
 from pytest_diffopt.records import CallEvidence, OperationKind, Operations, OptimizationEffect, OptimizationState
 
 _ONE_QUANTIZATION = "a layer's weight is quantized once"
+# A row of zeros, such as a padded or an empty prompt, is divided by its scale of zero without a bound (pytorch/ao#4713).
+# As torchao's own epsilon for training.
+_LEAST_FP8_MAXIMUM = 1e-12
 _FP8_CAPABILITY = (8, 9)
 _INT4: torch.dtype = torch.int4  # type: ignore[attr-defined]  # torch's stubs lack it
 
@@ -264,7 +267,9 @@ class Fp8Dynamic(_Quantization):
 
     @override
     def _config(self, quantization: Any, pipeline: Any) -> Any:
-        return quantization.Float8DynamicActivationFloat8WeightConfig(granularity=quantization.PerRow())
+        return quantization.Float8DynamicActivationFloat8WeightConfig(
+            granularity=quantization.PerRow(), activation_value_lb=_LEAST_FP8_MAXIMUM
+        )
 
     @override
     def _is_quantized(self, weight: torch.Tensor) -> bool:

@@ -200,6 +200,20 @@ def test_float8_weights_are_found(pipeline: Any, monkeypatch: pytest.MonkeyPatch
     assert (state.found, state.missing) == ("42 of 139 linears, 97 left out by the filter", ())
 
 
+def test_float8_of_a_row_of_zeros_is_a_number(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A padded or an empty prompt has such rows; torchao's own config divides them by their scale of zero."""
+    monkeypatch.setattr(Fp8Dynamic, "why_unavailable", lambda _self, _device: "")
+    monkeypatch.setattr("torchao.quantization.quant_api._check_hardware_support", lambda _granularity: None)
+    quiet("bf16 + fp8_dynamic").apply(pipeline)
+    layers = (one for one in pipeline.unet.modules() if type(getattr(one, "weight", None)).__name__ == "Float8Tensor")
+    layer = next(layers)
+    values = torch.zeros(2, layer.in_features, dtype=torch.bfloat16)
+    values[1] = 1
+
+    with torch.no_grad():
+        assert layer(values).isfinite().all()
+
+
 def test_missing_float8_is_reported(pipeline: Any) -> None:
     """`verify` inspects the weights."""
     (state,) = parse_recipe("fp8_dynamic").verify(pipeline)
