@@ -17,7 +17,7 @@ from pytest_diffopt.recipes.torchao_access import torchao_quantization
 from pytest_diffopt.records import CallEvidence, OperationKind, Operations, OptimizationEffect, OptimizationState
 
 _ONE_QUANTIZATION = "a layer's weight is quantized once"
-# A row of zeros, such as a padded or an empty prompt, is divided by its scale of zero without a bound (pytorch/ao#4713).
+# Without a bound a row of zeros (a padded or an empty prompt) is divided by its scale of zero: pytorch/ao#4713.
 # As torchao's own epsilon for training.
 _LEAST_FP8_MAXIMUM = 1e-12
 _FP8_CAPABILITY = (8, 9)
