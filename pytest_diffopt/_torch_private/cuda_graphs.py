@@ -1,6 +1,7 @@
 """CUDA graphs of compiled code: which compilations have one, and what kept others out."""
 
 import re
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -97,6 +98,7 @@ def cuda_graphs_watched() -> Iterator[None]:
         stack.enter_context(replaced(scheduler.Scheduler, "should_partition", _watching_partitions))
         trees = import_module("torch._inductor.cudagraph_trees")
         stack.enter_context(replaced(trees, "reset_cudagraph_trees", _forgetting_at_reset))
+        stack.enter_context(replaced(trees.CUDAGraphTreeManager, "__init__", _ignoring_the_empty_graph))
         for module in _loggers():
             stack.enter_context(replaced(module, "log_cudagraph_skip_and_bump_counter", _watching_skips))
         yield
@@ -134,6 +136,16 @@ def _forgetting_at_reset(original: Callable[..., Any]) -> Callable[..., Any]:
         original()
 
     return reset
+
+
+def _ignoring_the_empty_graph(original: Callable[..., None]) -> Callable[..., None]:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        # It keeps its memory pool alive by a graph of nothing, which torch warns of: with `-W error` no graph is made.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The CUDA Graph is empty")
+            original(self, *args, **kwargs)
+
+    return init
 
 
 def _note(found: KeptOut) -> None:

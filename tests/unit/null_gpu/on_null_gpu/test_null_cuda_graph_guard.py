@@ -67,6 +67,16 @@ def test_applied(unet):
 """
 
 
+def test_graphs_are_made_where_warnings_are_errors(project: pytest.Pytester) -> None:
+    """Torch itself captures an empty graph first, and warns of it."""
+    project.makepyfile(
+        test_it=COLD + APPLIED.replace("[Clean, NothingCaptured, MutatesItsInput, ReadsAScalarOfTheCpu]", "[Clean]")
+    )
+    result = project.runpytest_inprocess("-W", "error:The CUDA Graph is empty")
+
+    result.assert_outcomes(passed=1)
+
+
 def test_mode_without_a_graph_is_not_applied(project: pytest.Pytester) -> None:
     """A graph that holds a part of the module is one; the reason why there is none has its line."""
     project.makepyfile(test_it=COLD + APPLIED)
