@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Generator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_diffopt.plugin.collection import check_collected
 from pytest_diffopt.plugin.delayed_outcome import outcome_settled
 from pytest_diffopt.plugin.failure_report import shorten_failure
 from pytest_diffopt.plugin.findings import attach_findings, forget_attempt
+from pytest_diffopt.plugin.frame_room import room_for_frames
 from pytest_diffopt.plugin.markers import belongs_to_diffopt, has_diffopt_marker, recipe_text
 from pytest_diffopt.plugin.session_header import SessionHeader
 from pytest_diffopt.plugin.session_reports import SessionReports
@@ -90,11 +92,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Make the test the active one, so that assertions find it; torch's compiler is its own in any other test."""
     pipelines = watched_pipelines_of(item.config)
-    if belongs_to_diffopt(item) or imports_package(item):
+    is_ours = belongs_to_diffopt(item) or imports_package(item)
+    if is_ours:
         pipelines.watch_compiler()
     else:
         pipelines.leave_compiler()
-    with running_test.entered(item):
+    with running_test.entered(item), room_for_frames(item) if is_ours else nullcontext():
         return (yield)
 
 
