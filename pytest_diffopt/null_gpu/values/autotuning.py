@@ -1,7 +1,8 @@
 """Autotuning without GPU time: each candidate counts as equally fast, so that Inductor takes the first, its default."""
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 _EQUAL_MS = 1.0
@@ -12,15 +13,24 @@ def install() -> None:
     """Have Inductor's benchmarks of GPU code run it once and return the same time; may be called again.
 
     Host time would choose at random, and each run would launch other kernels. A candidate that cannot be launched (more
-    shared memory than the GPU has) still raises, and is not chosen.
+    shared memory than the GPU has) still raises, and is not chosen. Of the candidates for one operation those after the
+    first that can be launched are not compiled: that takes minutes of a large model's compilation.
     """
     from torch._inductor.runtime.benchmarking import benchmarker  # noqa: PLC0415 - only where code is compiled
+    from torch._inductor.select_algorithm import AlgorithmSelectorCache  # noqa: PLC0415 - as above
 
     for kind in type(benchmarker).__mro__:
         for name in _METHODS:
-            method = vars(kind).get(name)
-            if method is not None and not hasattr(method, "_diffopt_original"):
-                setattr(kind, name, _run_once(method))
+            _replace(kind, name, _run_once)
+    _replace(AlgorithmSelectorCache, "benchmark_choices", _first_only)
+
+
+def _replace(kind: type, name: str, replacement: Callable[[Any], Any]) -> None:
+    method = vars(kind).get(name)
+    if method is not None and not hasattr(method, "_diffopt_original"):
+        replaced = replacement(method)
+        replaced._diffopt_original = method  # noqa: SLF001 - marks it as replaced
+        setattr(kind, name, replaced)
 
 
 def _run_once(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,5 +40,17 @@ def _run_once(original: Callable[..., Any]) -> Callable[..., Any]:
         run()
         return _EQUAL_MS
 
-    benchmark._diffopt_original = original  # type: ignore[attr-defined]  # noqa: SLF001 - marks it as replaced
     return benchmark
+
+
+def _first_only(original: Any) -> Any:
+    def benchmark_choices(cls: Any, choices: Sequence[Any], *args: Any, **kwargs: Any) -> dict[Any, float]:
+        times_ms: dict[Any, float] = {}
+        for choice in choices:
+            if any(map(math.isfinite, times_ms.values())):
+                times_ms[choice] = _EQUAL_MS
+            else:
+                times_ms |= original.__func__(cls, [choice], *args, **kwargs)
+        return times_ms
+
+    return classmethod(functools.wraps(original.__func__)(benchmark_choices))
