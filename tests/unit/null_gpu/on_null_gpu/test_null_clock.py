@@ -193,6 +193,7 @@ class Residual(torch.nn.Module):
         return result
 
 
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores")  # torch 2.12, of float32
 def test_a_compiled_module_is_compiled_once() -> None:
     """Calls without values have the dispatch keys of calls with them, which Dynamo's guards check."""
     torch.compiler.reset()
