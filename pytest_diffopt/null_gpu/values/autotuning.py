@@ -13,16 +13,18 @@ def install() -> None:
     """Have Inductor's benchmarks of GPU code run it once and return the same time; may be called again.
 
     Host time would choose at random, and each run would launch other kernels. A candidate that cannot be launched (more
-    shared memory than the GPU has) still raises, and is not chosen. Of the candidates for one operation those after the
-    first that can be launched are not compiled: that takes minutes of a large model's compilation.
+    shared memory than the GPU has) still raises, and is not chosen. Candidates after the first that can be launched are
+    not compiled: that takes most of the compilation of a large model.
     """
     from torch._inductor.runtime.benchmarking import benchmarker  # noqa: PLC0415 - only where code is compiled
+    from torch._inductor.runtime.coordinate_descent_tuner import CoordescTuner  # noqa: PLC0415 - as above
     from torch._inductor.select_algorithm import AlgorithmSelectorCache  # noqa: PLC0415 - as above
 
     for kind in type(benchmarker).__mro__:
         for name in _METHODS:
             _replace(kind, name, _run_once)
     _replace(AlgorithmSelectorCache, "benchmark_choices", _first_only)
+    _replace(CoordescTuner, "autotune", _starting_point_only)
 
 
 def _replace(kind: type, name: str, replacement: Callable[[Any], Any]) -> None:
@@ -54,3 +56,12 @@ def _first_only(original: Any) -> Any:
         return times_ms
 
     return classmethod(functools.wraps(original.__func__)(benchmark_choices))
+
+
+def _starting_point_only(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def autotune(self: Any, measure: Callable[[Any], float], start: Any, start_ms: float | None = None) -> Any:
+        time_ms = self.call_func(measure, start) if start_ms is None else start_ms
+        return start if math.isfinite(time_ms) else original(self, measure, start, time_ms)
+
+    return autotune
