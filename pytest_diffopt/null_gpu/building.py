@@ -22,10 +22,14 @@ _CACHE_VARIABLE = "DIFFOPT_NULL_GPU_CACHE"
 # One file under several names is one library in a process: the loader compares inodes.
 _LINKS = ("libcuda.so.1", "libcuda.so", "libnvidia-ml.so.1")
 _FLAGS = ("-fPIC", "-O1", "-w", "-fvisibility=hidden", "-pthread")
-# cuda_fp16.h asks for this header of another package; nothing of it is used from C.
-_NV_TARGET = (
-    "#define NV_IF_TARGET(...)\n#define NV_IF_ELSE_TARGET(...)\n#define NV_IS_HOST\n#define NV_PROVIDES_SM_53\n"
-)
+_SHIMS = {
+    # cuda_fp16.h asks for this header of another package; nothing of it is used from C.
+    "nv/target": (
+        "#define NV_IF_TARGET(...)\n#define NV_IF_ELSE_TARGET(...)\n#define NV_IS_HOST\n#define NV_PROVIDES_SM_53\n"
+    ),
+    # cuSPARSELt 0.8.0, which torch 2.11 requires, asks for one of C++.
+    "cstddef": "#include <stddef.h>\n",
+}
 _KEY_LENGTH = 16
 _SHOWN_ERROR_LINES = 12
 
@@ -104,8 +108,10 @@ def _build_into(folder: Path, build: TorchBuild) -> None:
 def _temporary_folder(beside: Path) -> Iterator[Path]:
     work = Path(tempfile.mkdtemp(dir=beside, prefix=".build-"))
     try:
-        (work / "shim" / "nv").mkdir(parents=True)
-        (work / "shim" / "nv" / "target").write_text(_NV_TARGET, encoding="utf-8")
+        for name, text in _SHIMS.items():
+            path = work / "shim" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
