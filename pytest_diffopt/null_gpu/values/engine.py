@@ -19,7 +19,7 @@ from pytest_diffopt.null_gpu.values.arguments import (
     target_device,
     written_tensors,
 )
-from pytest_diffopt.null_gpu.values.dispatch_key import excluded, run_seen
+from pytest_diffopt.null_gpu.values.dispatch_key import run_seen
 from pytest_diffopt.null_gpu.values.host_calls import (
     HostCall,
     RandomState,
@@ -97,11 +97,10 @@ class Engine:
 
     @contextmanager
     def computing_later(self) -> Iterator[None]:
-        """Run operations as the GPU would: the caller computes what they write. Work is learned all the same."""
-        if not self.learns_work:
-            with excluded():
-                yield
-            return
+        """Run operations as the GPU would: the caller computes what they write. Work is learned all the same.
+
+        Learning may begin within the block, where Inductor captures a CUDA graph.
+        """
         self._computes_later = True
         try:
             yield
@@ -110,12 +109,16 @@ class Engine:
 
     def run(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation as the GPU would, and compute what it writes."""
+        run = self._run_only if self._computes_later else self._run
         if not self.learns_work:
-            return self._run(operation, args, kwargs)
+            return run(operation, args, kwargs)
         number = next_number()
-        result = operation(*args, **kwargs) if self._computes_later else self._run(operation, args, kwargs)
+        result = run(operation, args, kwargs)
         remember(number, operation, args, kwargs, result)
         return result
+
+    def _run_only(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return operation(*args, **kwargs)
 
     def _run(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         tensors = cuda_tensors(args, kwargs)

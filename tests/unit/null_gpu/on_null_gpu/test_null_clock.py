@@ -19,6 +19,7 @@ from pytest_diffopt.records import Subject
 
 _MS_CYCLES = 1_980_000  # of an H200 at 1980 MHz
 _NS_PER_MS = 1_000_000
+_NS_PER_S = 1_000_000_000
 
 
 def on_clock(call: Callable[[], object]) -> None:
@@ -226,3 +227,19 @@ def test_nodes_of_a_graph_have_their_durations() -> None:
 
     assert (record.launches, record.without_model) == (3, 0)
     assert record.phases[0].busy_ns == pytest.approx(3 * 277_800, rel=0.01)
+
+
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores", "ignore:The CUDA Graph is empty")
+def test_library_calls_in_the_graphs_of_compiled_code_have_their_durations() -> None:
+    """Inductor captures them within a call of compiled code, whose operations are otherwise not looked at."""
+    torch.compiler.reset()
+    model = torch.compile(torch.nn.Linear(4096, 4096, bias=False).cuda(), mode="reduce-overhead")
+    values = torch.ones(4096, 4096, device="cuda")
+    with torch.no_grad(), computing(Values.SMALL):
+        model(values)  # without a graph
+        model(values)  # captured
+        record = estimate_timeline(model, lambda: model(values), Subject(pipeline="Model"))
+    torch.compiler.reset()
+
+    assert record.without_model == 0
+    assert record.phases[0].busy_ns > 2 * 4096**3 / (989.4e12 / _NS_PER_S)  # no dtype of an H200 is faster
