@@ -1,4 +1,4 @@
-"""Which candidates for an operation are compiled and launched, where no time tells which is faster."""
+"""Which candidates for an operation are compiled and launched, where no time shows which is faster."""
 
 import math
 from collections.abc import Sequence
