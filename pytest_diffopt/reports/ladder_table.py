@@ -34,6 +34,7 @@ _HEAD = (
     "gap",
     "host a step",
     "GPU a step, estimated",
+    "launches without an estimate",
     "gap a step",
 )
 #: Of several verdicts of one concern on one level, the first of these is shown.
@@ -68,6 +69,7 @@ class LadderRow:
         device_ns: lower bound of the device's time of a call, by the roofline; None if not known.
         step_host_ns: host time of a late denoise step on the null GPU; None if not estimated.
         step_device_ns: estimated time of the GPU for it.
+        share_without_estimate: the launches of a call that count as 0 in that estimate, as a fraction.
     """
 
     level: Level
@@ -86,6 +88,7 @@ class LadderRow:
     device_ns: float | None = None
     step_host_ns: float | None = None
     step_device_ns: float | None = None
+    share_without_estimate: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,6 +222,7 @@ def _take_kernels(row: LadderRow, record: Mapping[str, Any]) -> None:
     if timeline:
         step = next((one for one in timeline["phases"] if one["phase"] == "later steps"), timeline["phases"][0])
         row.step_host_ns, row.step_device_ns = step["host_ns"], step["busy_ns"]
+        row.share_without_estimate = timeline["without_model"] / max(1, timeline["launches"])
 
 
 def _take_time(row: LadderRow, entry: LedgerEntry) -> None:
@@ -262,6 +266,7 @@ def _cells(row: LadderRow, first: LadderRow) -> list[str]:
         _gap(row.host_ns, row.device_ns),
         _NOTHING if row.step_host_ns is None else time(row.step_host_ns),
         _NOTHING if row.step_device_ns is None else time(row.step_device_ns),
+        percent(row.share_without_estimate) if row.share_without_estimate else _NOTHING,
         _gap(row.step_host_ns, row.step_device_ns),
     ]
 

@@ -128,21 +128,22 @@ def launched_phases(kernels: int, in_graphs: int = 0) -> list[dict[str, Any]]:
 
 
 def test_on_the_null_gpu_the_table_shows_estimated_times() -> None:
-    """Of a late step: the host's time, the GPU's, and by how much the host takes longer."""
+    """Of a late step: the host's time, the GPU's, what its estimate lacks, and by how much the host takes longer."""
 
     def estimated(number: int, host_ms: int, device_ms: int) -> LedgerEntry:
         rows = [("step 0", 9 * host_ms, device_ms), ("later steps", host_ms, device_ms)]
         phases = [{"phase": name, "host_ns": host * 10**6, "busy_ns": device * 10**6} for name, host, device in rows]
-        return entry(number, Concern.KERNELS, phases=launched_phases(90), timeline={"phases": phases})
+        timeline = {"phases": phases, "launches": 400, "without_model": 100 * (number - 1)}
+        return entry(number, Concern.KERNELS, phases=launched_phases(90), timeline=timeline)
 
     assert list(ladder_lines([estimated(1, 41, 22), estimated(2, 20, 21), counted(2, 400, 1024)]))[:4] == [
         "ladder modern: sdxl (tiny)",
         "     level    operations a step  launches a step  library calls  in graphs  peak memory  host a step  "
-        "GPU a step, estimated  gap a step",
+        "GPU a step, estimated  launches without an estimate  gap a step",
         "  1  bf16     -                  100              10             0.0 %      3.00 KiB     41.0 ms      "
-        "22.0 ms                19.0 ms",
+        "22.0 ms                -                             19.0 ms",
         "  2  compile  400                100              10             0.0 %      1.00 KiB     20.0 ms      "
-        "21.0 ms                device-bound",
+        "21.0 ms                25.0 %                        device-bound",
     ]
 
 
