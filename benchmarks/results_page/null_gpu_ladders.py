@@ -35,8 +35,8 @@ _COMMANDS = (
 _NOTES = (
     "Launches are kernels and library calls of a late denoise step, counted exactly; peak memory is that of the call, "
     "without the weights and without what CUDA graphs keep in their own pool. The GPU's time is an "
-    "[estimate](null-gpu.md#the-virtual-clock), a lower bound of the model, in which launches without an estimate count "
-    "as 0, and no measurement of a GPU. "
+    "[estimate](null-gpu.md#the-virtual-clock), a lower bound of the model, in which launches without an estimate "
+    "count as 0, and no measurement of a GPU. "
 )
 _ABOUT_HOST_TIMES = {
     True: "Host time is wall-clock time of the machine's CPU.",
