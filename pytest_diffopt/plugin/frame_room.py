@@ -27,15 +27,15 @@ _called.__code__ = _called.__code__.replace(co_stacksize=_FRAME_SIZE)
 @contextmanager
 def room_for_frames(item: pytest.Item) -> Iterator[None]:
     """Have the test and its fixtures called from one large frame."""
-    before = dict(vars(item))
+    before = {name: vars(item)[name] for name in _METHODS if name in vars(item)}
     for name in _METHODS:
         vars(item)[name] = _with_room(getattr(item, name))
     try:
         yield
     finally:
         for name in _METHODS:
-            vars(item).pop(name)
-            vars(item).update({name: before[name]} if name in before else {})
+            del vars(item)[name]
+        vars(item).update(before)
 
 
 def _with_room(function: Callable[[], Any]) -> Callable[[], Any]:

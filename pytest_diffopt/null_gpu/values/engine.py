@@ -109,18 +109,16 @@ class Engine:
 
     def run(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation as the GPU would, and compute what it writes."""
-        run = self._run_only if self._computes_later else self._run
         if not self.learns_work:
-            return run(operation, args, kwargs)
+            return self._run(operation, args, kwargs)
         number = next_number()
-        result = run(operation, args, kwargs)
+        result = self._run(operation, args, kwargs)
         remember(number, operation, args, kwargs, result)
         return result
 
-    def _run_only(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return operation(*args, **kwargs)
-
     def _run(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._computes_later:
+            return operation(*args, **kwargs)
         tensors = cuda_tensors(args, kwargs)
         if not tensors and not makes_cuda_tensors(kwargs):
             return operation(*args, **kwargs)
