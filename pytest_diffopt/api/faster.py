@@ -34,12 +34,16 @@ def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, *
     arguments = call_arguments(target, args, inputs, asserted_by="assert_faster", own=("by",))
     test = active_test()
     subject, other = lifetime_of(target).subject, test.pipelines.lifetime_of(reference).subject
-    record = measure_ratio(
-        timed_call(plain_call(target, arguments)),
-        timed_call(plain_call(reference, arguments)),
-        synchronize=device_synchronizer(torch_device(subject.device)),
-        subject=subject,
-        reference=other,
-        max_seconds=test.settings.max_seconds,
-    )
+    with (
+        timed_call(plain_call(target, arguments)) as call,
+        timed_call(plain_call(reference, arguments)) as reference_call,
+    ):
+        record = measure_ratio(
+            call,
+            reference_call,
+            synchronize=device_synchronizer(torch_device(subject.device)),
+            subject=subject,
+            reference=other,
+            max_seconds=test.settings.max_seconds,
+        )
     conclude(record, judge_ratio(record, required=by))

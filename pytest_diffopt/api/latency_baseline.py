@@ -87,20 +87,20 @@ class LatencyGate(BaselineGate):
         test = active_test()
         lifetime = test.pipelines.lifetime_of(target)
         device = timed_device(lifetime.subject.device)
-        call = timed_call(plain_call(target, arguments))
-        record = measure_latency(
-            call,
-            synchronize=device.synchronize,
-            subject=lifetime.subject,
-            max_seconds=self.settings.max_seconds,
-            meter=device.meter,
-            progress=test.progress,
-        )
-        benchmark = self.benchmark()
-        if benchmark is not None and record.samples_ns:
-            replay_samples(benchmark, record.samples_ns)
-        test.progress("timing the denoise loop")
-        loops = time_loops(target, call, device=device, each_step=self.settings.time_steps)
+        with timed_call(plain_call(target, arguments)) as call:
+            record = measure_latency(
+                call,
+                synchronize=device.synchronize,
+                subject=lifetime.subject,
+                max_seconds=self.settings.max_seconds,
+                meter=device.meter,
+                progress=test.progress,
+            )
+            benchmark = self.benchmark()
+            if benchmark is not None and record.samples_ns:
+                replay_samples(benchmark, record.samples_ns)
+            test.progress("timing the denoise loop")
+            loops = time_loops(target, call, device=device, each_step=self.settings.time_steps)
         return replace(
             self._with_counts(record, target, arguments),
             num_steps=loops[0].num_steps if loops else 0,

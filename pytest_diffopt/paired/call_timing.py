@@ -54,16 +54,18 @@ class CallTimer:
         """
         subject = lifetime_of(target).subject
         device = timed_device(subject.device)
-        call = timed_call(plain_call(target, arguments))
-        num_steps = _steps_of_first_call(target, call)
-        stopwatch = Stopwatch(call=call, synchronize=device.synchronize, subject=subject, clock=time.perf_counter_ns)
-        ready = self._warmed_up(stopwatch, device, subject, num_steps)
-        with _frozen_objects():
-            self.controller.serve(
-                ready,
-                time_calls=lambda repeats: _time(stopwatch.many(repeats), call, repeats),
-                count=lambda: _counted(target, arguments, subject),
+        with timed_call(plain_call(target, arguments)) as call:
+            num_steps = _steps_of_first_call(target, call)
+            stopwatch = Stopwatch(
+                call=call, synchronize=device.synchronize, subject=subject, clock=time.perf_counter_ns
             )
+            ready = self._warmed_up(stopwatch, device, subject, num_steps)
+            with _frozen_objects():
+                self.controller.serve(
+                    ready,
+                    time_calls=lambda repeats: _time(stopwatch.many(repeats), call, repeats),
+                    count=lambda: _counted(target, arguments, subject),
+                )
 
     def _warmed_up(self, stopwatch: Stopwatch, device: TimedDevice, subject: Subject, num_steps: int) -> Ready:
         warmup_ns = stopwatch.warm_up(self.settings.paired_max_seconds * _WARMUP_SHARE * _NS_PER_SECOND)

@@ -67,15 +67,15 @@ def estimate_timeline(
     """
     __tracebackhide__ = True
     gpu_model = gpu_model_by_cuda_name(torch.cuda.get_device_name())
-    timed = timed_call(call)
-    timed()
     syncs: list[Sync] = []
-    with learning_work() as numbers, recording_syncs(syncs.append):
+    with timed_call(call) as timed:
         timed()
-        work = numbers()
-    if gpu_model is not None:
-        set_device_times(gpu_model, kernels)
-    runs = sorted((_on_clock(target, timed, work) for _ in range(_CALLS)), key=_Run.total_ns)
+        with learning_work() as numbers, recording_syncs(syncs.append):
+            timed()
+            work = numbers()
+        if gpu_model is not None:
+            set_device_times(gpu_model, kernels)
+        runs = sorted((_on_clock(target, timed, work) for _ in range(_CALLS)), key=_Run.total_ns)
     middle = runs[len(runs) // 2]
     launches = [one for one in middle.log if _is_launch(one)]
     return TimelineRecord(

@@ -74,15 +74,16 @@ def profile_call_on_null_gpu(find: Callable[[], Target]) -> tuple[Target, NullGp
 
 
 def _host_times(pipeline: Any, call: Callable[[], object]) -> HostTimes:
-    timed = timed_call(call)
-    for _ in range(_UNTIMED_CALLS):
-        timed()
     calls: list[int] = []
     steps: list[int] = []
-    for _ in range(_TIMED_CALLS):
-        call_ns, marks = _timed(pipeline, timed)
-        calls.append(call_ns)
-        steps += [later - earlier for earlier, later in pairwise(marks[:-1])]  # the last mark is the end of the loop
+    with timed_call(call) as timed:
+        for _ in range(_UNTIMED_CALLS):
+            timed()
+        for _ in range(_TIMED_CALLS):
+            call_ns, marks = _timed(pipeline, timed)
+            calls.append(call_ns)
+            # the last mark is the end of the loop
+            steps += [later - earlier for earlier, later in pairwise(marks[:-1])]
     return HostTimes(call_ns=round(median(calls)), step_ns=round(median(steps)))
 
 

@@ -64,6 +64,7 @@ Observer = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
 class _Listening:
     handler: Handler | None = None
     observers: tuple[Observer, ...] = ()
+    is_withdrawn = False
 
 
 _libraries: dict[str, Library] = {}
@@ -168,27 +169,27 @@ def excluded() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def withdrawn() -> Iterator[None]:
-    """Have no operation of any thread call the handler, as if nothing had ever been registered.
+def withdraw() -> None:
+    """Have no operation of any thread call the handler, as if nothing had ever been registered, until `restore()`.
 
-    It takes milliseconds. Unlike `excluded()` it leaves the thread's dispatch keys as they are: those are in Dynamo's
-    guards, and a call with others would be compiled once more.
+    It takes milliseconds, and nothing where it is so already. Unlike `excluded()` it leaves the thread's dispatch keys
+    as they are: those are in Dynamo's guards, and a call with others would be compiled once more.
     """
-    _withdraw()
-    try:
-        yield
-    finally:
-        _withdraw()  # of what was defined meanwhile
-        for name in _kernels:
-            _register(name)
-
-
-def _withdraw() -> None:
+    _listening.is_withdrawn = True
     for namespace in _libraries.keys() - {"_"}:
         library = _libraries.pop(namespace).m
         if library is not None:
             library.reset()
+
+
+def restore() -> None:
+    """Have operations call the handler again; may be called again."""
+    if not _listening.is_withdrawn:
+        return
+    withdraw()  # what was defined meanwhile
+    _listening.is_withdrawn = False
+    for name in _kernels:
+        _register(name)
 
 
 def run_seen(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pytest_diffopt.null_gpu.errors import HostReadsDifferError
+from pytest_diffopt.null_gpu.values import dispatch_key
 from pytest_diffopt.null_gpu.values.computing import Values, computing
 from pytest_diffopt.null_gpu.values.host_reads import without_values
 
@@ -25,10 +26,10 @@ def test_later_calls_read_what_the_second_read() -> None:
         x = torch.arange(6.0, device="cuda") * factor
         return len((x > 2).nonzero()), x.sum().item(), x.to("cpu", torch.float64).tolist()
 
-    timed = without_values(call)
-    first, second = timed(), timed()
-    factor.mul_(2)
-    third = timed()
+    with without_values(call) as timed:
+        first, second = timed(), timed()
+        factor.mul_(2)
+        third = timed()
 
     assert first == second == third == (3, 15.0, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
 
@@ -36,9 +37,17 @@ def test_later_calls_read_what_the_second_read() -> None:
 def test_two_calls_have_a_tape_each() -> None:
     """They may be made in any order."""
     one, two = torch.ones((), device="cuda"), torch.full((), 2.0, device="cuda")
-    calls = [without_values(lambda: one.add(0).item()), without_values(lambda: two.add(0).item())]
+    with without_values(lambda: one.add(0).item()) as first, without_values(lambda: two.add(0).item()) as second:
+        assert [[call() for call in (first, second)] for _ in range(4)] == [[1.0, 2.0]] * 4
 
-    assert [[call() for call in calls] for _ in range(4)] == [[1.0, 2.0]] * 4
+
+def test_one_call_may_be_without_values_before_another_is_computed() -> None:
+    """As where two pipelines are compared, each of which is warmed up."""
+    one, two = torch.ones((), device="cuda"), torch.full((), 2.0, device="cuda")
+    with without_values(lambda: one.add(1).item()) as first, without_values(lambda: two.add(1).item()) as second:
+        results = [first() for _ in range(3)] + [second() for _ in range(3)] + [first(), second()]
+
+    assert results == [2.0] * 3 + [3.0] * 3 + [2.0, 3.0]
 
 
 def test_another_number_of_reads_is_an_error() -> None:
@@ -49,18 +58,38 @@ def test_another_number_of_reads_is_an_error() -> None:
         for _ in range(1 + more.pop(0)):
             x.item()
 
-    timed = without_values(call)
-    timed()
-    timed()
-
-    with pytest.raises(HostReadsDifferError, match="reads back other values from the GPU than the same call before"):
+    with without_values(call) as timed:
         timed()
+        timed()
+
+        with pytest.raises(
+            HostReadsDifferError, match="reads back other values from the GPU than the same call before"
+        ):
+            timed()
 
 
 def test_values_are_computed_again_afterwards() -> None:
-    """Only the calls themselves are without."""
-    timed = without_values(lambda: torch.ones(1, device="cuda").mul_(3).item())
-    for _ in range(3):
-        timed()
+    """Only the block is without."""
+    with without_values(lambda: torch.ones(1, device="cuda").mul_(3).item()) as timed:
+        for _ in range(3):
+            timed()
 
     assert torch.full((1,), 3.0, device="cuda").mul_(2).item() == 6.0
+
+
+def test_nothing_is_registered_between_two_calls_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes tens of milliseconds, which would count as the call's."""
+    registered: list[str] = []
+    original = dispatch_key._register
+
+    def register(name: str) -> None:
+        registered.append(name)
+        original(name)
+
+    monkeypatch.setattr(dispatch_key, "_register", register)
+    with without_values(lambda: torch.ones(1, device="cuda").item()) as timed:
+        for _ in range(5):
+            timed()
+        assert not registered
+
+    assert "aten::mul.Tensor" in registered
