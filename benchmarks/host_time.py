@@ -1,24 +1,38 @@
-"""Compare host time on the null GPU by the paired gate, as a user does.
+"""Measure how often the paired gate is wrong about host time on the null GPU, with the same code and with 3 % injected.
 
-python -m benchmarks.host_time --report host_time
+python -m benchmarks.host_time --gate
 
-It needs a CUDA build of torch and no GPU. Base is tiny SDXL. Head is the same code, and then the same code with a
-Python hook on each block of the UNet, which adds 3 % to the host time of a step.
+It needs a CUDA build of torch and no GPU. Base is tiny SDXL. Head is the same code, or has a Python hook on each block
+of the UNet, and the hooks together add 3 % to the host time of a step. Each pair of processes is appended to the --raw
+file as soon as it is measured; repeat an interrupted command to continue. Sessions of the gate are drawn from these
+pairs.
 """
 
 import argparse
+import math
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from benchmarks.false_alarms.collecting import collect, read
+from benchmarks.false_alarms.measuring import Pair
 from benchmarks.false_alarms.projects import TimedCall
-from benchmarks.on_gpu.gate_sessions import Ending, commit, run_session
+from benchmarks.false_alarms.resampled import log_ratio_of
+from benchmarks.false_alarms.rules import paired_gate
+from benchmarks.on_gpu.gate_sessions import commit, run_session
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Device
+from pytest_diffopt.statistics.sequential import LOOKS
+from pytest_diffopt.statistics.spread import Spread, spread_of
 
-_CALL = TimedCall(device=Device.NULL_GPU, scale=Scale.TINY, recipe="bf16 + sdpa")
+#: The injected share of the host time of a step.
+INJECTED = 0.03
+_SESSION_SECONDS, _MARGIN, _SESSIONS = 60.0, 0.01, 10_000
 _PRODUCT = '''"""The code under test."""
 
 import time
@@ -46,33 +60,103 @@ def delayed():
 
     return hook
 '''
-_EXPECTED = {0.0: "passed", 0.03: "regressed"}
+_OUTCOMES = {0.0: "passed", INJECTED: "regressed"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HookedCall(TimedCall):
+    """A timed call whose slowdown is a Python hook on each block of the UNet."""
+
+    def project(self, slowdown: float) -> dict[str, str]:
+        """Return the texts of the project's files, by file name.
+
+        Args:
+            slowdown: share of the host time of a step that the hooks add.
+        """
+        # Without arguments `super` does not work in a dataclass with slots.
+        return TimedCall.project(self, 0.0) | {"product.py": _PRODUCT.format(share=slowdown)}
+
+
+#: Tiny SDXL on the null GPU.
+CALL = HookedCall(device=Device.NULL_GPU, scale=Scale.TINY, recipe="bf16 + sdpa")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare each version, and print the gate's message; the exit code is 1 if one is not as expected."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.host_time", description=__doc__)
-    parser.add_argument("--report", type=Path, default=Path("host_time"), help="folder of the reports")
-    parser.add_argument("--share", type=float, choices=_EXPECTED, nargs="+", default=list(_EXPECTED))
-    parser.add_argument("--options", nargs="*", default=[], help="more options of pytest, without their dashes")
-    options = parser.parse_args(arguments)
+    """Measure and print the table; the exit code is 1 if a session of the gate did not end as expected."""
+    options = _parsed(arguments)
+    pairs = _pairs(options)
+    for line in table(pairs):
+        print(line)
     wrong = 0
-    for share in options.share:
-        start = time.monotonic()
-        ended = _compared(share, options)
-        wrong += ended.outcome != _EXPECTED[share]
-        print(f"{share:.0%} injected: {ended} after {time.monotonic() - start:.0f} s", *ended.explanation, sep="\n  ")
+    for share, outcome in _OUTCOMES.items() if options.gate else ():
+        wrong += _gate_outcome(share, options.report) != outcome
     return int(bool(wrong))
 
 
-def _compared(share: float, options: argparse.Namespace) -> Ending:
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.host_time", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=200, help="pairs of processes that run the same code")
+    parser.add_argument("--injected-pairs", type=int, default=60, help="pairs of processes with 3 %% injected")
+    parser.add_argument("--seconds", type=float, default=4.0, help="how long each pair is timed")
+    parser.add_argument("--raw", type=Path, default=Path("host_time.jsonl"), help="measured times, one pair a line")
+    parser.add_argument("--judge-only", action="store_true", help="do not measure, only judge the pairs of --raw")
+    parser.add_argument("--gate", action="store_true", help="also run one session of the gate for each, as a user does")
+    parser.add_argument("--report", type=Path, default=Path("host_time"), help="folder of these sessions' reports")
+    return parser.parse_args(arguments)
+
+
+def _pairs(options: argparse.Namespace) -> list[Pair]:
+    if options.judge_only:
+        return read(options.raw)
+    expected = {0.0: options.pairs, INJECTED: options.injected_pairs}
+    return collect(options.raw, expected, CALL, seconds=options.seconds, seconds_in_turn=0.0)
+
+
+def table(pairs: Sequence[Pair]) -> list[str]:
+    """Return a line for the same code and one for the injected slowdown: how pairs differ, and what sessions decide.
+
+    Args:
+        pairs: the measured pairs of both.
+    """
+    lines = [
+        "| host time on the null GPU | pairs | head slower by | pairs differ by | called slower | passes | after |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for slowdown in _OUTCOMES:
+        group = [pair for pair in pairs if pair.slowdown == slowdown]
+        ratios = [log_ratio_of(pair, seconds=_SESSION_SECONDS / LOOKS[-1]) for pair in group]
+        ended = paired_gate(group, seconds=_SESSION_SECONDS, margin=_MARGIN, number=_SESSIONS)
+        lines.append(
+            f"| {f'{slowdown:.0%} injected' if slowdown else 'same code'} | {len(group)} | {_mean(ratios)} | "
+            f"{_spread(ratios)} | {_known(ended.slower, '.2%')} | {_known(ended.as_fast, '.2%')} | "
+            f"{_known(ended.median_seconds, 'g')} s |"
+        )
+    return lines
+
+
+def _known(value: float, digits: str) -> str:
+    return "-" if math.isnan(value) else format(value, digits)
+
+
+def _mean(ratios: Sequence[float]) -> str:
+    return f"{np.expm1(np.mean(ratios)):+.2%}" if ratios else "-"
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    # A deviation needs two values.
+    found: Spread | None = spread_of(ratios) if len(ratios) > 1 else None
+    return f"{found.deviation:.2%} (at most {found.high:.2%})" if found else "-"
+
+
+def _gate_outcome(share: float, report: Path) -> str:
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="host-time-") as name:
         folder = Path(name).resolve()
         for one in (0.0, share):
-            commit(folder, _CALL.project(0.0) | {"product.py": _PRODUCT.format(share=one)})
-        more = [f"--{option}" for option in options.options]
-        report = options.report.resolve() / f"{share:g}"
-        return run_session(folder, ("--diffopt-against=HEAD~1", *_CALL.options, *more), report=report)
+            commit(folder, CALL.project(one))
+        ended = run_session(folder, ("--diffopt-against=HEAD~1", *CALL.options), report=report.resolve() / f"{share:g}")
+    print(f"{share:.0%} injected: {ended} after {time.monotonic() - start:.0f} s", *ended.explanation, sep="\n  ")
+    return ended.outcome
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ Each pair is appended to the --raw file as soon as it is measured. Repeat an int
 
 import argparse
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from benchmarks.false_alarms.measuring import Pair, measure
+from benchmarks.false_alarms.collecting import collect, read
+from benchmarks.false_alarms.measuring import Pair
+from benchmarks.false_alarms.projects import TINY_ON_CPU
 from benchmarks.false_alarms.rules import (
     Session,
     Shares,
@@ -34,9 +33,7 @@ _THRESHOLDS = [step / 1000 for step in range(100)]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     options = _parsed(arguments)
-    pairs = _read(options.raw)
-    if not options.judge_only:
-        pairs += _measured(pairs, options)
+    pairs = _pairs(options)
     multiplied = _ends(pairs, options)
     table = _table(pairs, multiplied, options)
     _print(table, pairs, multiplied[0.0], options)
@@ -73,33 +70,11 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _read(raw: Path) -> list[Pair]:
-    lines = raw.read_bytes().splitlines() if raw.exists() else []
-    return [msgspec.json.decode(line, type=Pair) for line in lines]
-
-
-def _measured(known: Sequence[Pair], options: argparse.Namespace) -> list[Pair]:
-    """Measure the missing pairs, and append each to the --raw file as soon as it is measured."""
-    pairs: list[Pair] = []
-    for slowdown in _missing(known, options):
-        number = len(known) + len(pairs)
-        pairs.append(measure(slowdown, seconds=options.seconds, seconds_in_turn=options.seconds_in_turn, number=number))
-        with options.raw.open("ab") as file:
-            file.write(msgspec.json.encode(pairs[-1]) + b"\n")
-        print(
-            f"{slowdown:.0%}: {len(pairs[-1].blocks)} blocks {pairs[-1].timing} in {pairs[-1].seconds:.0f} s",
-            flush=True,
-        )
-    return pairs
-
-
-def _missing(known: Sequence[Pair], options: argparse.Namespace) -> Iterator[float]:
-    """Yield the slowdowns to measure, mixed, so that a noisy period affects all of them equally."""
-    have = Counter(pair.slowdown for pair in known)
+def _pairs(options: argparse.Namespace) -> list[Pair]:
+    if options.judge_only:
+        return read(options.raw)
     expected = {slowdown: options.injected_pairs if slowdown else options.pairs for slowdown in options.slowdowns}
-    lacking = [(slowdown, number) for slowdown, most in expected.items() for number in range(have[slowdown], most)]
-    for slowdown, _ in sorted(lacking, key=lambda one: (one[1] + 0.5) / expected[one[0]]):
-        yield slowdown
+    return collect(options.raw, expected, TINY_ON_CPU, seconds=options.seconds, seconds_in_turn=options.seconds_in_turn)
 
 
 def _ends(pairs: Sequence[Pair], options: argparse.Namespace) -> dict[float, Shares]:

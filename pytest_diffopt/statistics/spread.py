@@ -50,7 +50,7 @@ def spread_of(log_ratios: Sequence[float], *, confidence: float = 0.95) -> Sprea
     from scipy.special import chdtri  # noqa: PLC0415 - scipy takes 0.1 s to import, and most sessions do not need it
 
     degrees = len(log_ratios) - 1
-    # Around zero, because both processes run the same code: only their roles differ, at random.
+    # Around their mean, also if they are of one injected slowdown.
     deviation = float(np.std(log_ratios, ddof=1))
     low, high = (deviation * math.sqrt(degrees / float(chdtri(degrees, tail))) for tail in (1 - confidence, confidence))
     return Spread(deviation=deviation, low=low, high=high, confidence=confidence, pairs=len(log_ratios))

@@ -1,0 +1,83 @@
+"""Test which pairs of processes are measured, in which order, and that each is kept at once; nothing is timed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.false_alarms import collecting
+from benchmarks.false_alarms.collecting import collect, read
+from benchmarks.false_alarms.measuring import Pair
+from benchmarks.false_alarms.projects import TINY_ON_CPU
+from pytest_diffopt.records import PairedBlock, PairedTiming
+
+BLOCK = PairedBlock(base_ns=(100, 101), head_ns=(102, 103))
+
+
+def pair(slowdown: float) -> Pair:
+    """Return a measured pair."""
+    return Pair(
+        slowdown=slowdown,
+        timing=PairedTiming.CONCURRENT,
+        repeats=1,
+        seconds=2.0,
+        blocks=(BLOCK,),
+        seconds_in_turn=0.0,
+        blocks_in_turn=(),
+    )
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, dict[str, Any]]]:
+    """Replace the measuring, and return what it was asked for."""
+    asked: list[tuple[float, dict[str, Any]]] = []
+
+    def measure(slowdown: float, **how: Any) -> Pair:
+        asked.append((slowdown, how))
+        if len(asked) > 6:
+            raise KeyboardInterrupt
+        return pair(slowdown)
+
+    monkeypatch.setattr(collecting, "measure", measure)
+    return asked
+
+
+def collected(raw: Path, expected: dict[float, int]) -> list[Pair]:
+    """Collect with short times."""
+    return collect(raw, expected, TINY_ON_CPU, seconds=2.0, seconds_in_turn=1.0)
+
+
+def test_slowdowns_are_mixed(measured: list[tuple[float, dict[str, Any]]], tmp_path: Path) -> None:
+    """A noisy period affects all of them; the number of a pair is its place in the file."""
+    pairs = collected(tmp_path / "raw.jsonl", {0.0: 4, 0.03: 2})
+
+    assert [slowdown for slowdown, _how in measured] == [0.0, 0.03, 0.0, 0.0, 0.03, 0.0]
+    assert [how["number"] for _slowdown, how in measured] == [0, 1, 2, 3, 4, 5]
+    assert measured[0][1] == {"seconds": 2.0, "seconds_in_turn": 1.0, "number": 0, "call": TINY_ON_CPU}
+    assert pairs == read(tmp_path / "raw.jsonl") == [pair(slowdown) for slowdown, _how in measured]
+
+
+def test_interrupted_measurement_continues(measured: list[tuple[float, dict[str, Any]]], tmp_path: Path) -> None:
+    """What was measured before is in the file, and not measured again."""
+    raw = tmp_path / "raw.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        collected(raw, {0.0: 8})
+    assert len(read(raw)) == 6
+    measured.clear()
+
+    assert collected(raw, {0.0: 8}) == [pair(0.0)] * 8
+    assert [how["number"] for _slowdown, how in measured] == [6, 7]
+
+
+@pytest.mark.usefixtures("measured")
+def test_more_pairs_than_expected_are_kept(tmp_path: Path) -> None:
+    """Fewer pairs than the file has remove none."""
+    raw = tmp_path / "raw.jsonl"
+    collected(raw, {0.0: 3})
+
+    assert len(collected(raw, {0.0: 1, 0.03: 1})) == 4
+
+
+def test_missing_file_has_no_pairs(tmp_path: Path) -> None:
+    """Nothing was measured yet."""
+    assert read(tmp_path / "raw.jsonl") == []
