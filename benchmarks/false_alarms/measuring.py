@@ -55,7 +55,7 @@ def measure(
     """
     with _workers(slowdown, call, number) as workers:
         (nodeid,) = workers.base_tests
-        with paused_at_call(workers, nodeid, no_progress, at_once=call.device is Device.CPU) as ready:
+        with paused_at_call(workers, nodeid, no_progress, at_once=call.device is not Device.CUDA) as ready:
             assert not isinstance(ready, str), "unreachable: both sides have the same test"  # noqa: S101
             plan = SamplingPlan(timing=ready.timing, repeats=ready.repeats, max_seconds=seconds, seed=number)
             samples = time_pair(workers, ready, plan, progress=no_progress)

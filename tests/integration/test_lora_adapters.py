@@ -7,27 +7,27 @@ PROJECT = """
 import numpy
 import pytest
 import torch
-from diffusers import StableDiffusionXLPipeline
+from diffusers import SanaPipeline
 from peft.utils import get_peft_model_state_dict
 from pytest_diffopt import (
     assert_no_recompiles, assert_optimizations_applied, assert_optimizations_effective, lora_loaded, parse_recipe,
 )
-from tests.unit.tiny_pipelines import INPUTS, tiny_sdxl
+from tests.unit.tiny_pipelines import SANA_INPUTS as INPUTS, tiny_sana
 
 COMPILED = 'compile(target=["denoiser"], backend="eager")'
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):
     torch.manual_seed(7)
-    pipeline, folder = tiny_sdxl(), tmp_path_factory.mktemp("other")
+    pipeline, folder = tiny_sana(), tmp_path_factory.mktemp("other")
     parse_recipe("lora(rank=8, scale=[1.0, 1.0])").apply(pipeline)
-    layers = get_peft_model_state_dict(pipeline.unet, adapter_name="diffopt_2")
-    StableDiffusionXLPipeline.save_lora_weights(folder, unet_lora_layers=layers)
+    layers = get_peft_model_state_dict(pipeline.transformer, adapter_name="diffopt_2")
+    SanaPipeline.save_lora_weights(folder, transformer_lora_layers=layers)
     (file,) = folder.iterdir()
     return str(file)
 
 def pipeline_of(recipe):
-    pipeline = tiny_sdxl()
+    pipeline = tiny_sana()
     parse_recipe(recipe).apply(pipeline)
     return pipeline
 
@@ -52,7 +52,7 @@ def test_swaps(lora, other):
     pipeline.unload_lora_weights()
     assert numpy.abs(before - swapped).max() > 0.01
     assert numpy.array_equal(before, again)
-    assert numpy.abs(image(pipeline) - image(tiny_sdxl())).max() < 1e-4
+    assert numpy.abs(image(pipeline) - image(tiny_sana())).max() < 1e-4
 
 def test_unloaded():
     pipeline = pipeline_of("lora")
@@ -80,7 +80,7 @@ def test_clean():
 
 def test_one_without_effect():
     pipeline = pipeline_of("lora(scale=[1.0, 0.5])")
-    for name, weight in pipeline.unet.named_parameters():
+    for name, weight in pipeline.transformer.named_parameters():
         if "lora_B.diffopt_2" in name:
             weight.data.zero_()
     assert_optimizations_effective(pipeline, **INPUTS)
@@ -109,7 +109,7 @@ def test_a_prepared_adapter_is_swapped_without_a_recompile(project: pytest.Pytes
             "*test_swaps?lora(target_rank=8)? PASSED*",
             "diffopt: * recompile* (0 allowed)",
             "  lora: 0 calls of adapters that changed a layer's output",
-            "    missing: 88 of 88 adapters of unet cannot be swapped",
+            "    missing: 16 of 16 adapters of transformer cannot be swapped",
             "diffopt: lora_loaded(*) changed no weight of the LoRA 'diffopt'",
         ]
     )
@@ -126,7 +126,7 @@ def test_each_of_several_adapters_must_change_something(project: pytest.Pytester
             "*test_clean PASSED*",
             "*test_from_files PASSED*",
             "    lacking: the adapter 'diffopt_2' changed no output",
-            "    missing: no layer of unet has the adapter 'diffopt_2'",
+            "    missing: no layer of transformer has the adapter 'diffopt_2'",
         ]
     )
 
