@@ -13,7 +13,6 @@ from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.probes.kernels import count_kernels
 from pytest_diffopt.probes.timeline import estimate_timeline
 from pytest_diffopt.records import Concern, Device, FewerKernelsRecord, KernelRecord
-from pytest_diffopt.session.active_test import active_test
 
 
 @standing_alone
@@ -65,8 +64,5 @@ def with_timeline(record: KernelRecord, target: Any, arguments: CallArguments) -
         NullGpuError: a call enqueues other work than the one before.
     """
     __tracebackhide__ = True
-    lifetime, pipelines = lifetime_of(target), active_test().pipelines
-    compiled = pipelines.log_of(lifetime).since(lifetime.start, record.subject)
-    generated = [kernel for frame in compiled.frames for kernel in frame.code.kernels]
     call = watched_call(target, arguments, Concern.KERNELS, record.subject)
-    return replace(record, timeline=estimate_timeline(target, call, record.subject, kernels=generated))
+    return replace(record, timeline=estimate_timeline(target, call, record.subject))

@@ -80,12 +80,6 @@ def set_durations_ns(durations_ns: Mapping[int, int]) -> None:
         _native().null_gpu_clock_set_duration(number, nanoseconds)
 
 
-def set_kernel_model_ns(models_ns: Mapping[str, int]) -> None:
-    """Set the duration of each kernel that has none of its own, by the name under which it is registered."""
-    for name, nanoseconds in models_ns.items():
-        _native().null_gpu_clock_set_model(name.encode(), nanoseconds)
-
-
 def set_copy_rates(*, bus_bytes_per_s: float, memory_bytes_per_s: float) -> None:
     """Set the bandwidths of copies: over the bus to the host and back, and within the device, which also fills use.
 
@@ -155,6 +149,5 @@ def _native() -> ctypes.CDLL:
     loaded.null_gpu_clock_log.restype = ctypes.c_size_t
     loaded.null_gpu_clock_run.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
     loaded.null_gpu_clock_set_duration.argtypes = [ctypes.c_size_t, ctypes.c_long]
-    loaded.null_gpu_clock_set_model.argtypes = [ctypes.c_char_p, ctypes.c_long]
     loaded.null_gpu_clock_set_copies.argtypes = [ctypes.c_int, ctypes.c_double]
     return loaded

@@ -9,17 +9,13 @@ bytes:
 
 which is the roofline model of S. Williams, A. Waterman and D. Patterson, "Roofline: an insightful visual performance
 model for multicore architectures", Communications of the ACM 52 (2009), 65-76. The peaks are NVIDIA's, with their
-sources in `simulated_gpu/cost/gpus.py`. `B` counts each argument read once and each result written once. Of a kernel
-that Inductor generated `B` is known from the sizes of its arguments, and its arithmetic is not counted.
+sources in `simulated_gpu/cost/gpus.py`. `B` counts each argument read once and each result written once. Of a kernel of
+Triton's `B` is that of the tensors that it is given, and its arithmetic is not counted.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
-
 from pytest_diffopt._torch_private.flop_formulas import flops_of
-from pytest_diffopt.null_gpu.clock import set_copy_rates, set_durations_ns, set_kernel_model_ns
+from pytest_diffopt.null_gpu.clock import set_copy_rates, set_durations_ns
 from pytest_diffopt.null_gpu.values.work import Work, known_work, work_of
-from pytest_diffopt.records import GeneratedKernel
 from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
 from pytest_diffopt.simulated_gpu.cost.roofline import peak_tflops
 
@@ -37,38 +33,28 @@ def work_ns(work: Work, gpu_model: GPUModel) -> int:
         work: the call, with its shapes.
         gpu_model: the GPU.
     """
-    flops = flops_of(work.operation, work.args, work.kwargs, work.result)
-    peak = peak_tflops(gpu_model, str(work.dtype).removeprefix("torch.")) * _TERA
-    seconds = max(flops.least / peak, _memory_seconds(work.moved_bytes, gpu_model))
+    seconds = max(_arithmetic_seconds(work, gpu_model), work.moved_bytes / (gpu_model.gigabytes_per_s * _GIGA))
     return max(1, round(_NS_PER_S * seconds / work.pieces))
 
 
-def kernel_ns(kernel: GeneratedKernel, gpu_model: GPUModel) -> int:
-    """Return the least time of one launch of a generated kernel, in nanoseconds; 0 where sizes are symbolic."""
-    seconds = _memory_seconds(kernel.argument_bytes, gpu_model)
-    return max(1, round(_NS_PER_S * seconds)) if seconds else 0
-
-
-def set_device_times(gpu_model: GPUModel, kernels: Iterable[GeneratedKernel]) -> None:
-    """Give the virtual clock the model of all work that was learned, of generated kernels and of copies.
+def set_device_times(gpu_model: GPUModel) -> None:
+    """Give the virtual clock the model of all work that was learned, and of copies.
 
     Args:
         gpu_model: the GPU.
-        kernels: what Inductor generated; kernels of one name in several graphs have the mean of their times.
     """
     for first in known_work():
         work = work_of(first)
         nanoseconds = work_ns(work, gpu_model)
         set_durations_ns(dict.fromkeys(range(first, first + work.pieces), nanoseconds))
-    by_name: defaultdict[str, list[int]] = defaultdict(list)
-    for kernel in kernels:
-        by_name[kernel.name].append(kernel_ns(kernel, gpu_model))
-    set_kernel_model_ns({name: round(sum(times) / len(times)) for name, times in by_name.items()})
     set_copy_rates(
         bus_bytes_per_s=_PCIE_GIGABYTES_PER_S[gpu_model.capability[0]] * _GIGA,
         memory_bytes_per_s=gpu_model.gigabytes_per_s * _GIGA,
     )
 
 
-def _memory_seconds(moved_bytes: int, gpu_model: GPUModel) -> float:
-    return moved_bytes / (gpu_model.gigabytes_per_s * _GIGA)
+def _arithmetic_seconds(work: Work, gpu_model: GPUModel) -> float:
+    if work.operation is None:
+        return 0.0
+    flops = flops_of(work.operation, work.args, work.kwargs, work.result)
+    return flops.least / (peak_tflops(gpu_model, str(work.dtype).removeprefix("torch.")) * _TERA)

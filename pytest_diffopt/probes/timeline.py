@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
@@ -17,7 +17,7 @@ from pytest_diffopt.null_gpu.values.active import learning_work
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.probes.device_times import set_device_times
 from pytest_diffopt.probes.host_time import timed_call
-from pytest_diffopt.records import GeneratedKernel, PhaseTimeline, Subject, SyncCost, TimelineRecord
+from pytest_diffopt.records import PhaseTimeline, Subject, SyncCost, TimelineRecord
 from pytest_diffopt.records.denoise_phases import AFTER_LOOP, BEFORE_LOOP, WHOLE_CALL
 from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model_by_cuda_name
 
@@ -50,16 +50,13 @@ class _Run:
         return sum(span.total_ns for span in spans(self.log, self.starts))
 
 
-def estimate_timeline(
-    target: Any, call: Callable[[], object], subject: Subject, *, kernels: Iterable[GeneratedKernel] = ()
-) -> TimelineRecord:
+def estimate_timeline(target: Any, call: Callable[[], object], subject: Subject) -> TimelineRecord:
     """Make warm calls on the null GPU, and return the timeline of one with the median duration.
 
     Args:
         target: what is called, for its denoise loop.
         call: makes the call.
         subject: description of the target.
-        kernels: what Inductor generated for it, for the model of its kernels.
 
     Raises:
         NullGpuError: this process does not run on the null GPU, or a call enqueues other work than the one before.
@@ -74,7 +71,7 @@ def estimate_timeline(
             timed()
             work = numbers()
         if gpu_model is not None:
-            set_device_times(gpu_model, kernels)
+            set_device_times(gpu_model)
         runs = sorted((_on_clock(target, timed, work) for _ in range(_CALLS)), key=_Run.total_ns)
     middle = runs[len(runs) // 2]
     launches = [one for one in middle.log if _is_launch(one)]

@@ -10,7 +10,6 @@ from typing import Any
 from pytest_diffopt.environment import gpu_name
 from pytest_diffopt.null_gpu.values.computing import Values, computing
 from pytest_diffopt.probes.calls import repeatable_call
-from pytest_diffopt.probes.compile_log import CompileLog
 from pytest_diffopt.probes.denoise_loop import watch_denoise_loop
 from pytest_diffopt.probes.host_time import timed_call
 from pytest_diffopt.probes.kernels import count_kernels
@@ -61,15 +60,13 @@ def profile_call_on_null_gpu(find: Callable[[], Target]) -> tuple[Target, NullGp
         NullGpuError: this process does not run on the null GPU.
         ProbeError: the pipeline has no denoise loop.
     """
-    with computing(Values.SMALL), CompileLog() as log:
-        start = log.mark()
+    with computing(Values.SMALL):
         target = find()
         call = repeatable_call(target.pipeline, (), target.inputs)
         subject = Subject(pipeline=target.name, recipe=target.recipe, device=Device.NULL_GPU)
         kernels = count_kernels(target.pipeline, call, subject, seen_by=gpu_name())
-        generated = [kernel for frame in log.since(start, subject).frames for kernel in frame.code.kernels]
         host = _host_times(target.pipeline, call)
-        timeline = estimate_timeline(target.pipeline, call, subject, kernels=generated)
+        timeline = estimate_timeline(target.pipeline, call, subject)
         return target, NullGpuProfile(kernels=kernels, host=host, timeline=timeline)
 
 

@@ -11,8 +11,6 @@ class GeneratedKernel:
         name: its name, with its number in the generated module (`triton_poi_fused_gelu_mul_3`).
         operations: what is fused in it, as torch's operators (`aten.gelu`), in the order of the graph.
         launches: launches in one call of the graph.
-        argument_bytes: bytes of the tensors that one launch is given, the mean of its launches; a tensor that it reads
-            and writes counts twice. 0 where sizes are symbolic.
         registers: registers of a thread; None where the kernel was not loaded.
         shared_bytes: shared memory of a block; None where the kernel was not loaded.
         spilled_bytes: local memory of a thread that holds spilled registers; None where the kernel was not loaded.
@@ -22,7 +20,6 @@ class GeneratedKernel:
     name: str
     operations: tuple[str, ...]
     launches: int
-    argument_bytes: int = 0
     registers: int | None = None
     shared_bytes: int | None = None
     spilled_bytes: int | None = None

@@ -91,8 +91,7 @@ static long ns_of(const struct node *node, int in_graph) {
   if (node->type == NODE_COPY) return (long)(ns_per_byte[node->kind & 3] * (double)(node->bytes * node->rows));
   if (node->type == NODE_FILL) return (long)(ns_per_byte[4] * (double)(node->bytes * node->width));
   if (!node->direct) return 0;
-  long ns = in_graph ? durations[node->duration].ns : next_ns(node->direct);
-  return ns ? ns : node->direct->model_ns;
+  return in_graph ? durations[node->duration].ns : next_ns(node->direct);
 }
 
 /* ---- work, events, waiting ---- */
@@ -170,11 +169,6 @@ EXPORT size_t null_gpu_clock_durations(void) { return n_durations; }
 
 EXPORT void null_gpu_clock_set_duration(size_t number, long ns) {
   if (number && number < n_durations) durations[number].ns = ns;
-}
-
-/* The model of all work of a name that has no duration of its own. */
-EXPORT void null_gpu_clock_set_model(const char *name, long ns) {
-  find_tally(TALLY_KERNEL, name)->model_ns = ns;
 }
 
 EXPORT void null_gpu_clock_set_copies(int kind, double ns_for_a_byte) { ns_per_byte[kind] = ns_for_a_byte; }

@@ -34,7 +34,6 @@ struct tally {
   const char *name;
   long count;
   long bytes;
-  long model_ns; /* for the virtual clock */
   struct tally *next;
 };
 

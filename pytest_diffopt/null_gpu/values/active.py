@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from pytest_diffopt.null_gpu.clock import learning
 from pytest_diffopt.null_gpu.values.engine import Engine
+from pytest_diffopt.null_gpu.values.triton_launches import launches_remembered
 
 
 class _Active:
@@ -29,7 +30,7 @@ def learning_work() -> Iterator[Callable[[], range]]:
     """Number the work of the block, and remember the operations behind it; the function returns the numbers so far."""
     engine = _active.engine
     before = engine.learns_work if engine is not None else False
-    with learning() as numbers:
+    with learning() as numbers, launches_remembered():
         if engine is not None:
             engine.learns_work = True
         try:

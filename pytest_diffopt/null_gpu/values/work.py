@@ -17,7 +17,7 @@ class Work:
     """One call of an operation.
 
     Attributes:
-        operation: the overload.
+        operation: the overload; None for a kernel of Triton's, of which only the tensors are known.
         pieces: how many pieces of work it enqueued.
         args: its positional arguments, with shapes in place of tensors.
         kwargs: its keywords, likewise.
@@ -55,7 +55,7 @@ def next_number() -> int:
 
 
 def remember(number: int, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-    """Remember the operation whose first piece of work has this number."""
+    """Remember the operation whose first piece of work has this number; None is a kernel of Triton's."""
     pieces = next_number() - number
     if not pieces:
         return
@@ -77,7 +77,7 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 
 def _moved_bytes(operation: Any, given: list[torch.Tensor], made: list[torch.Tensor]) -> int:
     written = sum(map(_bytes, made))
-    if operation.overloadpacket.__name__ in _GATHERING:
+    if operation is not None and operation.overloadpacket.__name__ in _GATHERING:
         return 2 * written
     return sum(map(_bytes, given)) + written
 

@@ -182,7 +182,6 @@ def frame(failed: FailedGuard | None = None, number: int = 0) -> CompiledFrame:
                     name="triton_poi_fused_gelu_mul_3",
                     operations=("aten.gelu", "aten.mul"),
                     launches=2,
-                    argument_bytes=49152,
                     registers=32,
                     shared_bytes=0,
                     spilled_bytes=0,

@@ -130,7 +130,6 @@ def test_what_was_generated(model: torch.nn.Module) -> None:
 
     assert [call.library for call in frame.code.external_calls] == ["cuBLAS"]
     assert [kernel.launches for kernel in frame.code.kernels] == [1, 1]
-    assert all(kernel.argument_bytes >= 2 * inputs.nbytes for kernel in frame.code.kernels)
     assert all(kernel.registers and kernel.spilled_bytes == 0 for kernel in frame.code.kernels)
 
 
