@@ -81,12 +81,11 @@ def t_test(session: Session) -> bool:
     return bool(stats.ttest_ind(session.head, session.base, equal_var=False, alternative="greater").pvalue < 0.05)  # noqa: PLR2004 - the usual figure
 
 
-def sessions_of(pairs: Sequence[Pair], bases: Sequence[Pair], *, number: int, seed: int) -> list[Session]:
+def sessions_of(pairs: Sequence[Pair], *, number: int, seed: int) -> list[Session]:
     """Draw sessions: each is one pair of processes and the stored bases of others.
 
     Args:
-        pairs: pairs of one slowdown.
-        bases: pairs from which stored bases are drawn.
+        pairs: pairs of one slowdown, measured on one machine; the stored bases are the bases of others of them.
         number: number of sessions.
         seed: seed of the draw.
     """
@@ -94,7 +93,7 @@ def sessions_of(pairs: Sequence[Pair], bases: Sequence[Pair], *, number: int, se
     drawn = []
     for _ in range(number if pairs else 0):
         pair = pairs[int(generator.integers(len(pairs)))]
-        others = [one for one in bases if one is not pair] or list(bases)
+        others = [one for one in pairs if one is not pair] or list(pairs)
         stored = (others[int(generator.integers(len(others)))] for _ in range(_STORED_SESSIONS))
         drawn.append(
             Session(
