@@ -24,6 +24,7 @@ from benchmarks.false_alarms.measuring import Pair
 from benchmarks.false_alarms.projects import TimedCall
 from benchmarks.false_alarms.resampled import log_ratio_of
 from benchmarks.false_alarms.rules import paired_gate
+from benchmarks.marked_section import replace_section
 from benchmarks.on_gpu.gate_sessions import commit, run_session
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Device
@@ -32,6 +33,7 @@ from pytest_diffopt.statistics.spread import Spread, spread_of
 
 #: The injected share of the host time of a step.
 INJECTED = 0.03
+_SECTION = "host-time"
 _SESSION_SECONDS, _MARGIN, _SESSIONS = 60.0, 0.01, 10_000
 _PRODUCT = '''"""The code under test."""
 
@@ -85,8 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the table; the exit code is 1 if a session of the gate did not end as expected."""
     options = _parsed(arguments)
     pairs = _pairs(options)
-    for line in table(pairs):
-        print(line)
+    lines = table(pairs)
+    print(*lines, sep="\n")
+    if options.page:
+        replace_section(options.page, _SECTION, lines)
     wrong = 0
     for share, outcome in _OUTCOMES.items() if options.gate else ():
         wrong += _gate_outcome(share, options.report) != outcome
@@ -100,6 +104,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each pair is timed")
     parser.add_argument("--raw", type=Path, default=Path("host_time.jsonl"), help="measured times, one pair a line")
     parser.add_argument("--judge-only", action="store_true", help="do not measure, only judge the pairs of --raw")
+    parser.add_argument("--page", type=Path, help="page of the documentation to write the table into")
     parser.add_argument("--gate", action="store_true", help="also run one session of the gate for each, as a user does")
     parser.add_argument("--report", type=Path, default=Path("host_time"), help="folder of these sessions' reports")
     return parser.parse_args(arguments)

@@ -1,6 +1,6 @@
 """Measure pairs of processes, apply every timing rule, print the table and plot the power curve.
 
-python -m benchmarks.false_alarms --raw false_alarms.jsonl --image docs/power.png
+python -m benchmarks.false_alarms --raw false_alarms.jsonl --page docs/latency.md --image docs/power.png
 
 Each pair is appended to the --raw file as soon as it is measured. Repeat an interrupted command to continue.
 """
@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.false_alarms.collecting import collect, read
 from benchmarks.false_alarms.measuring import Pair
 from benchmarks.false_alarms.projects import TINY_ON_CPU
+from benchmarks.false_alarms.resampled import log_ratio_of
 from benchmarks.false_alarms.rules import (
     Session,
     Shares,
@@ -25,8 +26,10 @@ from benchmarks.false_alarms.rules import (
     stored_gate,
     t_test,
 )
+from benchmarks.marked_section import replace_section
 
 _SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1)
+_SECTION = "false-alarms"
 _THRESHOLDS = [step / 1000 for step in range(100)]
 
 
@@ -36,7 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pairs = _pairs(options)
     multiplied = _ends(pairs, options)
     table = _table(pairs, multiplied, options)
-    _print(table, pairs, multiplied[0.0], options)
+    lines = _lines(table, pairs)
+    print(_summary(pairs, multiplied[0.0], options), *lines, sep="\n")
+    if options.page:
+        replace_section(options.page, _SECTION, lines)
     if options.image:
         _draw(table, options.image)
 
@@ -66,6 +72,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sessions", type=int, default=10_000, help="how many sessions are drawn")
     parser.add_argument("--raw", type=Path, default=Path("false_alarms.jsonl"), help="measured times, one pair a line")
     parser.add_argument("--judge-only", action="store_true", help="do not measure, only apply the rules to --raw")
+    parser.add_argument("--page", type=Path, help="page of the documentation to write the table into")
     parser.add_argument("--image", type=Path, help="file for the plot of the power curve; needs matplotlib")
     return parser.parse_args(arguments)
 
@@ -117,18 +124,37 @@ def _equally_powerful(
     return {name: [share(pytest_benchmark(equal), sessions) for sessions in drawn]}
 
 
-def _print(table: dict[str, list[float]], pairs: Sequence[Pair], passed: Shares, options: argparse.Namespace) -> None:
+def _summary(pairs: Sequence[Pair], passed: Shares, options: argparse.Namespace) -> str:
     same = [pair for pair in pairs if not pair.slowdown]
-    print(
+    return (
         f"{len(same)} pairs of processes that run the same code, {sum(len(one.blocks) for one in same)} blocks in "
         f"{sum(one.seconds for one in same):.0f} s; {options.sessions} sessions of up to {options.session:g} s each\n"
         f"the same code passes the paired gate in {passed.as_fast:.2%} of the sessions, after "
         f"{passed.median_seconds:g} s of timing in the median; the other sessions are inconclusive\n"
     )
-    print("| reported slower | " + " | ".join("same code" if not one else f"{one:.0%}" for one in _SLOWDOWNS) + " |")
-    print("|---" * (len(_SLOWDOWNS) + 1) + "|")
-    for name, shares in table.items():
-        print(f"| {name} | " + " | ".join("-" if math.isnan(one) else f"{one:.2%}" for one in shares) + " |")
+
+
+def _lines(table: Mapping[str, Sequence[float]], pairs: Sequence[Pair]) -> list[str]:
+    """Return the table in Markdown; its second row has the means of the measured pairs, and how many there are."""
+    groups = [[pair for pair in pairs if pair.slowdown == slowdown] for slowdown in _SLOWDOWNS]
+    return [
+        "| called slower | " + " | ".join("same code" if not one else f"{100 * one:g} %" for one in _SLOWDOWNS) + " |",
+        "|---" * (len(_SLOWDOWNS) + 1) + "|",
+        "| measured pairs, and their mean | " + " | ".join(map(_measured, groups)) + " |",
+        *(f"| {name} | {' | '.join(map(_percent, shares))} |" for name, shares in table.items()),
+    ]
+
+
+def _measured(pairs: Sequence[Pair]) -> str:
+    if not pairs:
+        return "0"
+    ratios = [log_ratio_of(pair, seconds=pair.seconds) for pair in pairs]
+    mean = 100 * math.expm1(sum(ratios) / len(ratios))
+    return f"{len(pairs)}: {round(mean, 1) + 0.0:+.1f} %"  # never minus zero
+
+
+def _percent(share_of_sessions: float) -> str:
+    return "-" if math.isnan(share_of_sessions) else f"{100 * share_of_sessions:.1f} %"
 
 
 def _draw(table: dict[str, list[float]], image: Path) -> None:

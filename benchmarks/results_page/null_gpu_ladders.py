@@ -1,7 +1,7 @@
 """SDXL's ladders at full size on the null GPU: what each level launches, and the times that are estimated for it.
 
-    pytest suites/test_ladders.py -k test_kernels --diffopt-null-gpu --diffopt-scale full --diffopt-report report
-    python -m benchmarks.results_page.null_gpu_ladders report
+    pytest suites/test_ladders.py -k "test_kernels and sdxl" --diffopt-null-gpu --diffopt-scale full --diffopt-report r
+    python -m benchmarks.results_page.null_gpu_ladders r
 
 The second command keeps the tables of the report in `null_gpu_ladders.json`, from which the page of results is written.
 Several reports, of sessions with some of the levels each, are read as one. Host times that a busy machine measured are
@@ -29,7 +29,10 @@ from pytest_diffopt.session.ledger import LedgerEntry
 COUNTED = Path(__file__).with_name("null_gpu_ladders.json")
 _NULL_GPU = "null "
 _COMMANDS = (
-    "pytest suites/test_ladders.py -k test_kernels --diffopt-null-gpu --diffopt-scale full --diffopt-report report",
+    (
+        'pytest suites/test_ladders.py -k "test_kernels and sdxl" --diffopt-null-gpu --diffopt-scale full '
+        "--diffopt-report report"
+    ),
     "python -m benchmarks.results_page.null_gpu_ladders report",
 )
 _NOTES = (
