@@ -125,7 +125,7 @@ def _kernel(qualified: str) -> Callable[..., Any] | None:
 
 
 def _register(qualified: str) -> None:
-    kernel = _kernels[qualified]
+    kernel = _withdrawn(qualified) if _listening.is_withdrawn else _kernels[qualified]
     if kernel is None:
         return
     namespace, _, name = qualified.partition("::")
@@ -134,6 +134,17 @@ def _register(qualified: str) -> None:
     library = _libraries[namespace].m
     if library is not None:
         library.impl(name, _KEY_NAME, kernel, False)  # noqa: FBT003
+
+
+def _withdrawn(qualified: str) -> Callable[..., Any] | None:
+    """Return what an operation has instead of its kernel; None is nothing.
+
+    Without any of its own, the key of torch before 2.14 has the kernel that serves all backends. That must not run
+    where the GPU has another one, as for operations on lists of tensors.
+    """
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    serves_all = _KEY_NAME == "CustomRNGKeyId" and has_kernel(qualified, "CompositeExplicitAutograd")
+    return fallthrough_kernel if serves_all and has_kernel(qualified, "CUDA") else None
 
 
 def _is_composite(qualified: str) -> bool:
@@ -170,26 +181,31 @@ def excluded() -> Iterator[None]:
 
 
 def withdraw() -> None:
-    """Have no operation of any thread call the handler, as if nothing had ever been registered, until `restore()`.
+    """Have no operation of any thread call the handler, until `restore()`.
 
     It takes milliseconds, and nothing where it is so already. Unlike `excluded()` it leaves the thread's dispatch keys
     as they are: those are in Dynamo's guards, and a call with others would be compiled once more.
     """
-    _listening.is_withdrawn = True
-    for namespace in _libraries.keys() - {"_"}:
-        library = _libraries.pop(namespace).m
-        if library is not None:
-            library.reset()
+    if not _listening.is_withdrawn:
+        _listening.is_withdrawn = True
+        _register_again()
 
 
 def restore() -> None:
     """Have operations call the handler again; may be called again."""
-    if not _listening.is_withdrawn:
-        return
-    withdraw()  # what was defined meanwhile
-    _listening.is_withdrawn = False
-    for name in _kernels:
-        _register(name)
+    if _listening.is_withdrawn:
+        _listening.is_withdrawn = False
+        _register_again()
+
+
+def _register_again() -> None:
+    for namespace in _libraries.keys() - {"_"}:
+        library = _libraries.pop(namespace).m
+        if library is not None:
+            library.reset()
+    for name, kernel in _kernels.items():
+        if kernel is not None:
+            _register(name)
 
 
 def run_seen(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

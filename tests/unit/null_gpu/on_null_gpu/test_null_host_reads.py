@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from pytest_diffopt.null_gpu.clock import EntryType, learning, read_log, running
 from pytest_diffopt.null_gpu.errors import HostReadsDifferError
 from pytest_diffopt.null_gpu.values import dispatch_key
 from pytest_diffopt.null_gpu.values.computing import Values, computing
@@ -88,8 +89,26 @@ def test_nothing_is_registered_between_two_calls_on_the_clock(monkeypatch: pytes
 
     monkeypatch.setattr(dispatch_key, "_register", register)
     with without_values(lambda: torch.ones(1, device="cuda").item()) as timed:
-        for _ in range(5):
+        for _ in range(3):
+            timed()
+        registered.clear()
+        for _ in range(2):
             timed()
         assert not registered
 
     assert "aten::mul.Tensor" in registered
+
+
+def test_operations_for_lists_launch_the_same_without_values() -> None:
+    """They have a kernel for all backends besides that of CUDA, which copies one tensor after the other."""
+    values = [torch.ones(64, device="cuda"), torch.ones(8, device="cuda")]
+    results = [torch.empty_like(one) for one in values]
+    with without_values(lambda: torch._foreach_copy_(results, values)) as timed:
+        timed()
+        with learning() as numbers:
+            timed()
+            work = numbers()
+        with running(work):  # an error if other work is enqueued
+            timed()
+
+    assert [(entry.type, "multi_tensor_apply" in entry.name) for entry in read_log()] == [(EntryType.WORK, True)]
