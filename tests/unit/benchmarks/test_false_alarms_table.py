@@ -37,7 +37,7 @@ def block(slower: float) -> PairedBlock:
 
 @pytest.mark.filterwarnings("ignore:Precision loss occurred")  # of the t-test, with equal times
 def test_table_is_written_into_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With too few pairs of a slowdown the gate's cell is empty; how many there are stands above."""
+    """With too few pairs of a slowdown the gate's cell is empty; the row above has their number."""
     raw, page = tmp_path / "raw.jsonl", tmp_path / "page.md"
     measured = [*pairs(0.0, 41), *pairs(0.02, 41), *pairs(0.05, 3)]
     raw.write_bytes(b"".join(msgspec.json.encode(pair) + b"\n" for pair in measured))
