@@ -62,25 +62,26 @@ def test_both_times_are_reported(inject: Injection) -> None:
 def test_share_excludes_other_load(
     inject: Injection, computed: tuple[int, ...], waited: tuple[int, ...], share: float
 ) -> None:
-    """The share of 100 ns, in the least disturbed of five calls."""
+    """The share of 100 ns, in the least disturbed of some calls."""
     assert cpu_share(inject(computed, waited)) == pytest.approx(share)
 
 
-def test_undisturbed_call_is_made_once(inject: Injection) -> None:
-    """A call may take minutes; a disturbed one is repeated, up to five calls."""
+@pytest.mark.parametrize(
+    ("computed", "duration_ns", "calls"),
+    [(100, 100, 1), (50, 100, 20), (50, 250_000_000, 8), (50, 60_000_000_000, 5)],
+    ids=["undisturbed", "short", "of a quarter of a second", "of a minute"],
+)
+def test_disturbed_call_is_repeated(inject: Injection, computed: int, duration_ns: int, calls: int) -> None:
+    """Up to 20 times, for about two seconds, but at least five times; a call may take minutes."""
     made = []
+    call = inject((computed * duration_ns // 100,))
 
-    def counted(call: Callable[[], int]) -> Callable[[], int]:
-        def counting() -> int:
-            made.append(call)
-            return call()
+    def counted() -> int:
+        made.append(call())
+        return duration_ns
 
-        return counting
-
-    cpu_share(counted(inject((100,))))
-    assert len(made) == 1
-    cpu_share(counted(inject((50,))))
-    assert len(made) == 6
+    cpu_share(counted)
+    assert len(made) == calls
 
 
 @pytest.mark.parametrize("text", [None, "", "0 0", "no figures here"])
