@@ -1,5 +1,6 @@
 """Measure the missing pairs of processes, and keep each as soon as it is measured."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ def collect(
         seconds: how long each pair is timed as the paired gate does.
         seconds_in_turn: how long each pair is then timed interleaved.
     """
+    # As `make` sets it: what uses several threads is timed interleaved.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     pairs = read(raw)
     for slowdown in _missing(pairs, expected):
         pair = measure(slowdown, seconds=seconds, seconds_in_turn=seconds_in_turn, number=len(pairs), call=call)

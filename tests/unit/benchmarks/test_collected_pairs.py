@@ -1,5 +1,6 @@
 """Test which pairs of processes are measured, in which order, and that each is kept at once; nothing is timed."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,26 @@ def test_more_pairs_than_expected_are_kept(tmp_path: Path) -> None:
     collected(raw, {0.0: 3})
 
     assert len(collected(raw, {0.0: 1, 0.03: 1})) == 4
+
+
+@pytest.mark.parametrize(("set_before", "threads"), [(None, "1"), ("2", "2")])
+def test_processes_have_one_thread(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, set_before: str | None, threads: str
+) -> None:
+    """Unless the user asks for more."""
+    seen: list[str | None] = []
+
+    def measure(slowdown: float, **_: Any) -> Pair:
+        seen.append(os.environ.get("OMP_NUM_THREADS"))
+        return pair(slowdown)
+
+    monkeypatch.setattr(collecting, "measure", measure)
+    monkeypatch.setenv("OMP_NUM_THREADS", set_before or "")
+    if set_before is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    collected(tmp_path / "raw.jsonl", {0.0: 1})
+
+    assert seen == [threads]
 
 
 def test_missing_file_has_no_pairs(tmp_path: Path) -> None:
