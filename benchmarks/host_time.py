@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.false_alarms.collecting import collect, read
+from benchmarks.false_alarms.collecting import pairs_of
 from benchmarks.false_alarms.measuring import Pair
 from benchmarks.false_alarms.projects import TimedCall
 from benchmarks.false_alarms.resampled import log_ratio_of
@@ -37,30 +37,17 @@ _SECTION = "host-time"
 _SESSION_SECONDS, _MARGIN, _SESSIONS = 60.0, 0.01, 10_000
 _PRODUCT = '''"""The code under test."""
 
-import time
+from injected_delay import cpu_delay
 
 SHARE = {share}
 
 
 def prepare(pipeline, inputs):
     if SHARE:
+        delay = cpu_delay(SHARE)
         for name, module in pipeline.unet.named_modules():
             if name.rpartition(".")[0] in {{"down_blocks", "up_blocks"}} or name == "mid_block":
-                module.register_forward_hook(delayed())
-
-
-LAST_NS = [time.thread_time_ns()]
-
-
-def delayed():
-    def hook(*_):
-        now_ns = time.thread_time_ns()
-        end_ns = now_ns + SHARE * (now_ns - LAST_NS[0])
-        while time.thread_time_ns() < end_ns:
-            pass
-        LAST_NS[0] = time.thread_time_ns()
-
-    return hook
+                module.register_forward_hook(lambda *_: delay())
 '''
 _OUTCOMES = {0.0: "passed", INJECTED: "regressed"}
 
@@ -86,15 +73,13 @@ CALL = HookedCall(device=Device.NULL_GPU, scale=Scale.TINY, recipe="bf16 + sdpa"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the table; the exit code is 1 if a session of the gate did not end as expected."""
     options = _parsed(arguments)
-    pairs = _pairs(options)
-    lines = table(pairs)
+    lines = table(pairs_of(options, CALL, slowdowns=_OUTCOMES))
     print(*lines, sep="\n")
     if options.page:
         replace_section(options.page, _SECTION, lines)
-    wrong = 0
-    for share, outcome in _OUTCOMES.items() if options.gate else ():
-        wrong += _gate_outcome(share, options.report) != outcome
-    return int(bool(wrong))
+    if not options.gate:
+        return 0
+    return int({share: _gate_outcome(share, options.report) for share in _OUTCOMES} != _OUTCOMES)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -108,13 +93,6 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--gate", action="store_true", help="also run one session of the gate for each, as a user does")
     parser.add_argument("--report", type=Path, default=Path("host_time"), help="folder of these sessions' reports")
     return parser.parse_args(arguments)
-
-
-def _pairs(options: argparse.Namespace) -> list[Pair]:
-    if options.judge_only:
-        return read(options.raw)
-    expected = {0.0: options.pairs, INJECTED: options.injected_pairs}
-    return collect(options.raw, expected, CALL, seconds=options.seconds, seconds_in_turn=0.0)
 
 
 def table(pairs: Sequence[Pair]) -> list[str]:

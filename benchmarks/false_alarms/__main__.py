@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.false_alarms.collecting import collect, read
+from benchmarks.false_alarms.collecting import pairs_of
 from benchmarks.false_alarms.measuring import Pair
 from benchmarks.false_alarms.projects import TINY_ON_CPU
 from benchmarks.false_alarms.resampled import log_ratio_of
@@ -27,6 +27,7 @@ from benchmarks.false_alarms.rules import (
     t_test,
 )
 from benchmarks.marked_section import replace_section
+from pytest_diffopt.guards.failure_text import percent
 
 _SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1)
 _SECTION = "false-alarms"
@@ -36,7 +37,7 @@ _THRESHOLDS = [step / 1000 for step in range(100)]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     options = _parsed(arguments)
-    pairs = _pairs(options)
+    pairs = pairs_of(options, TINY_ON_CPU, slowdowns=options.slowdowns, seconds_in_turn=options.seconds_in_turn)
     multiplied = _ends(pairs, options)
     table = _table(pairs, multiplied, options)
     lines = _lines(table, pairs)
@@ -77,11 +78,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _pairs(options: argparse.Namespace) -> list[Pair]:
-    if options.judge_only:
-        return read(options.raw)
-    expected = {slowdown: options.injected_pairs if slowdown else options.pairs for slowdown in options.slowdowns}
-    return collect(options.raw, expected, TINY_ON_CPU, seconds=options.seconds, seconds_in_turn=options.seconds_in_turn)
+def _groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    return [[pair for pair in pairs if pair.slowdown == slowdown] for slowdown in _SLOWDOWNS]
 
 
 def _ends(pairs: Sequence[Pair], options: argparse.Namespace) -> dict[float, Shares]:
@@ -98,7 +96,7 @@ def _table(
     pairs: Sequence[Pair], multiplied: Mapping[float, Shares], options: argparse.Namespace
 ) -> dict[str, list[float]]:
     """Return for each rule the share of sessions in which head is reported slower, one figure for each slowdown."""
-    groups = [[pair for pair in pairs if pair.slowdown == slowdown] for slowdown in _SLOWDOWNS]
+    groups = _groups(pairs)
     drawn = [sessions_of(group, number=options.sessions // 5, seed=seed) for seed, group in enumerate(groups)]
     injected = [paired_gate(group, **_gate(options)) for group in groups[1:]]
     table = {
@@ -136,11 +134,10 @@ def _summary(pairs: Sequence[Pair], passed: Shares, options: argparse.Namespace)
 
 def _lines(table: Mapping[str, Sequence[float]], pairs: Sequence[Pair]) -> list[str]:
     """Return the table in Markdown; its second row has the means of the measured pairs, and how many there are."""
-    groups = [[pair for pair in pairs if pair.slowdown == slowdown] for slowdown in _SLOWDOWNS]
     return [
         "| called slower | " + " | ".join("same code" if not one else f"{100 * one:g} %" for one in _SLOWDOWNS) + " |",
         "|---" * (len(_SLOWDOWNS) + 1) + "|",
-        "| measured pairs, and their mean | " + " | ".join(map(_measured, groups)) + " |",
+        "| measured pairs, and their mean | " + " | ".join(map(_measured, _groups(pairs))) + " |",
         *(f"| {name} | {' | '.join(map(_percent, shares))} |" for name, shares in table.items()),
     ]
 
@@ -154,7 +151,7 @@ def _measured(pairs: Sequence[Pair]) -> str:
 
 
 def _percent(share_of_sessions: float) -> str:
-    return "-" if math.isnan(share_of_sessions) else f"{100 * share_of_sessions:.1f} %"
+    return "-" if math.isnan(share_of_sessions) else percent(share_of_sessions)
 
 
 def _draw(table: dict[str, list[float]], image: Path) -> None:

@@ -1,8 +1,9 @@
 """Measure the missing pairs of processes, and keep each as soon as it is measured."""
 
+import argparse
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,23 @@ def read(raw: Path) -> list[Pair]:
     """Return the measured pairs of a file; none if it does not exist."""
     lines = raw.read_bytes().splitlines() if raw.exists() else []
     return [msgspec.json.decode(line, type=Pair) for line in lines]
+
+
+def pairs_of(
+    options: argparse.Namespace, call: TimedCall, *, slowdowns: Iterable[float], seconds_in_turn: float = 0.0
+) -> list[Pair]:
+    """Return the pairs that a command's options ask for; those that are missing are measured.
+
+    Args:
+        options: its `judge_only`, `raw`, `pairs`, `injected_pairs` and `seconds`.
+        call: the timed call.
+        slowdowns: injected slowdowns of head, as fractions; 0 is the same code.
+        seconds_in_turn: how long each pair is also timed interleaved.
+    """
+    if options.judge_only:
+        return read(options.raw)
+    expected = {slowdown: options.injected_pairs if slowdown else options.pairs for slowdown in slowdowns}
+    return collect(options.raw, expected, call, seconds=options.seconds, seconds_in_turn=seconds_in_turn)
 
 
 def collect(

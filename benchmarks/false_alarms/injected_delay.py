@@ -43,7 +43,7 @@ def inject(pipeline: Any, inputs: _Inputs, *, share: float) -> None:
     if pipeline.device.type == "cuda" and not os.environ.get(_NULL_GPU):
         _inject_on_gpu(pipeline, inputs, share)
     else:
-        _after_each_step(pipeline, _cpu_delay(share))
+        _after_each_step(pipeline, cpu_delay(share))
 
 
 def _inject_on_gpu(pipeline: Any, inputs: _Inputs, share: float) -> None:
@@ -83,7 +83,8 @@ def _after_each_step(pipeline: Any, do: Callable[[], None]) -> None:
     pipeline.scheduler.step = stepped
 
 
-def _cpu_delay(share: float) -> Callable[[], None]:
+def cpu_delay(share: float) -> Callable[[], None]:
+    """Return a function that keeps this thread busy for a share of the CPU time since it was called last."""
     last_ns = time.thread_time_ns()
 
     def delay() -> None:

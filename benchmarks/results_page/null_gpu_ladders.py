@@ -1,7 +1,7 @@
 """SDXL's ladders at full size on the null GPU: what each level launches, and the times that are estimated for it.
 
-    pytest suites/test_ladders.py -k "test_kernels and sdxl" --diffopt-null-gpu --diffopt-scale full --diffopt-report r
-    python -m benchmarks.results_page.null_gpu_ladders r
+pytest suites/test_ladders.py -k "test_kernels and sdxl" --diffopt-null-gpu --diffopt-scale full --diffopt-report report
+python -m benchmarks.results_page.null_gpu_ladders report
 
 The second command keeps the tables of the report in `null_gpu_ladders.json`, from which the page of results is written.
 Several reports, of sessions with some of the levels each, are read as one. Host times that a busy machine measured are

@@ -56,9 +56,10 @@ def _share(time_ns: Callable[[], int]) -> tuple[float, int]:
     before_ns = _runnable_ns()
     measured = timed(time_ns)
     delayed_ns = _runnable_ns() - before_ns
-    if measured.cpu_ns >= measured.duration_ns:
-        return measured.cpu_ns / measured.duration_ns, measured.duration_ns
-    return min(1.0, measured.cpu_ns / max(1, measured.duration_ns - delayed_ns)), measured.duration_ns
+    share = measured.cpu_ns / measured.duration_ns
+    if share < 1:
+        share = min(1.0, measured.cpu_ns / max(1, measured.duration_ns - delayed_ns))
+    return share, measured.duration_ns
 
 
 def _runnable_ns() -> int:

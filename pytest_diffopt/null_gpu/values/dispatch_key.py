@@ -19,6 +19,8 @@ from torch.library import Library, fallthrough_kernel
 from torch.utils._pytree import tree_leaves
 
 _PYTHON = torch._C.DispatchKey.Python
+# Torch counts it among the keys of backends.
+_OF_BACKENDS = "CustomRNGKeyId"
 
 
 def _below_python(name: str) -> bool:
@@ -30,10 +32,11 @@ def _below_python(name: str) -> bool:
 
 # Neither is included by torch. "Fake" also sees operations that create tensors as they are called, and is above Python
 # before torch 2.14; below "CustomRNGKeyId" they are seen as the operations that fill their result.
-_KEY_NAME = next(filter(_below_python, ("Fake", "CustomRNGKeyId")))
+_KEY_NAME = next(filter(_below_python, ("Fake", _OF_BACKENDS)))
 _KEY: Any = torch._C._parse_dispatch_key(_KEY_NAME)
 _KEYS = torch._C.DispatchKeySet(_KEY)
 _COMPOSITE = "CompositeImplicitAutograd"
+_has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
 
 # They compute nothing: allocation, metadata, ownership.
 _WITHOUT_VALUES = frozenset(
@@ -125,7 +128,7 @@ def _kernel(qualified: str) -> Callable[..., Any] | None:
 
 
 def _register(qualified: str) -> None:
-    kernel = _withdrawn(qualified) if _listening.is_withdrawn else _kernels[qualified]
+    kernel = _registered(qualified)
     if kernel is None:
         return
     namespace, _, name = qualified.partition("::")
@@ -136,21 +139,22 @@ def _register(qualified: str) -> None:
         library.impl(name, _KEY_NAME, kernel, False)  # noqa: FBT003
 
 
-def _withdrawn(qualified: str) -> Callable[..., Any] | None:
-    """Return what an operation has instead of its kernel; None is nothing.
+def _registered(qualified: str) -> Callable[..., Any] | None:
+    """Return what is registered for an operation now; None is nothing.
 
     Without any of its own, the key of torch before 2.14 has the kernel that serves all backends. That must not run
     where the GPU has another one, as for operations on lists of tensors.
     """
-    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
-    serves_all = _KEY_NAME == "CustomRNGKeyId" and has_kernel(qualified, "CompositeExplicitAutograd")
-    return fallthrough_kernel if serves_all and has_kernel(qualified, "CUDA") else None
+    kernel = _kernels[qualified]
+    if kernel is None or not _listening.is_withdrawn:
+        return kernel
+    serves_all = _KEY_NAME == _OF_BACKENDS and _has_kernel(qualified, "CompositeExplicitAutograd")
+    return fallthrough_kernel if serves_all and _has_kernel(qualified, "CUDA") else None
 
 
 def _is_composite(qualified: str) -> bool:
     # it falls through, and what it is made of is seen; unless the GPU has a kernel of its own for it
-    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
-    return has_kernel(qualified, _COMPOSITE) and not has_kernel(qualified, "CUDA")
+    return _has_kernel(qualified, _COMPOSITE) and not _has_kernel(qualified, "CUDA")
 
 
 def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
@@ -203,9 +207,8 @@ def _register_again() -> None:
         library = _libraries.pop(namespace).m
         if library is not None:
             library.reset()
-    for name, kernel in _kernels.items():
-        if kernel is not None:
-            _register(name)
+    for name in _kernels:
+        _register(name)
 
 
 def run_seen(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -10,22 +10,7 @@ from benchmarks.false_alarms import collecting
 from benchmarks.false_alarms.collecting import collect, read
 from benchmarks.false_alarms.measuring import Pair
 from benchmarks.false_alarms.projects import TINY_ON_CPU
-from pytest_diffopt.records import PairedBlock, PairedTiming
-
-BLOCK = PairedBlock(base_ns=(100, 101), head_ns=(102, 103))
-
-
-def pair(slowdown: float) -> Pair:
-    """Return a measured pair."""
-    return Pair(
-        slowdown=slowdown,
-        timing=PairedTiming.CONCURRENT,
-        repeats=1,
-        seconds=2.0,
-        blocks=(BLOCK,),
-        seconds_in_turn=0.0,
-        blocks_in_turn=(),
-    )
+from tests.unit.benchmarks.pair_examples import measured_pair
 
 
 @pytest.fixture
@@ -37,7 +22,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, dict[str, Any
         asked.append((slowdown, how))
         if len(asked) > 6:
             raise KeyboardInterrupt
-        return pair(slowdown)
+        return measured_pair(slowdown)
 
     monkeypatch.setattr(collecting, "measure", measure)
     return asked
@@ -55,7 +40,7 @@ def test_slowdowns_are_mixed(measured: list[tuple[float, dict[str, Any]]], tmp_p
     assert [slowdown for slowdown, _how in measured] == [0.0, 0.03, 0.0, 0.0, 0.03, 0.0]
     assert [how["number"] for _slowdown, how in measured] == [0, 1, 2, 3, 4, 5]
     assert measured[0][1] == {"seconds": 2.0, "seconds_in_turn": 1.0, "number": 0, "call": TINY_ON_CPU}
-    assert pairs == read(tmp_path / "raw.jsonl") == [pair(slowdown) for slowdown, _how in measured]
+    assert pairs == read(tmp_path / "raw.jsonl") == [measured_pair(slowdown) for slowdown, _how in measured]
 
 
 def test_interrupted_measurement_continues(measured: list[tuple[float, dict[str, Any]]], tmp_path: Path) -> None:
@@ -66,7 +51,7 @@ def test_interrupted_measurement_continues(measured: list[tuple[float, dict[str,
     assert len(read(raw)) == 6
     measured.clear()
 
-    assert collected(raw, {0.0: 8}) == [pair(0.0)] * 8
+    assert collected(raw, {0.0: 8}) == [measured_pair(0.0)] * 8
     assert [how["number"] for _slowdown, how in measured] == [6, 7]
 
 
@@ -88,7 +73,7 @@ def test_processes_have_one_thread(
 
     def measure(slowdown: float, **_: Any) -> Pair:
         seen.append(os.environ.get("OMP_NUM_THREADS"))
-        return pair(slowdown)
+        return measured_pair(slowdown)
 
     monkeypatch.setattr(collecting, "measure", measure)
     monkeypatch.setenv("OMP_NUM_THREADS", set_before or "")

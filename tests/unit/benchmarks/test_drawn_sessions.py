@@ -2,20 +2,14 @@
 
 from benchmarks.false_alarms.measuring import Pair
 from benchmarks.false_alarms.rules import pytest_benchmark, sessions_of, share
-from pytest_diffopt.records import PairedBlock, PairedTiming
+from pytest_diffopt.records import PairedBlock
+from tests.unit.benchmarks.pair_examples import measured_pair
 
 
 def pair(base_ns: int, head_ns: int) -> Pair:
     """Return a pair whose processes take these times for two calls."""
-    return Pair(
-        slowdown=0.05,
-        timing=PairedTiming.CONCURRENT,
-        repeats=2,
-        seconds=2.0,
-        blocks=(),
-        seconds_in_turn=1.0,
-        blocks_in_turn=(PairedBlock(base_ns=(base_ns, base_ns), head_ns=(head_ns, head_ns)),),
-    )
+    blocks = (PairedBlock(base_ns=(base_ns, base_ns), head_ns=(head_ns, head_ns)),)
+    return measured_pair(0.05, repeats=2, blocks=(), seconds_in_turn=1.0, blocks_in_turn=blocks)
 
 
 def test_stored_times_are_those_of_other_pairs() -> None:

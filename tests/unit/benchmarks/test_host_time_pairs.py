@@ -2,44 +2,17 @@
 
 from pathlib import Path
 
-import msgspec
-import numpy as np
 import pytest
 
 from benchmarks import host_time
-from benchmarks.false_alarms.measuring import Pair
 from benchmarks.host_time import CALL, INJECTED, main, table
 from benchmarks.on_gpu.gate_sessions import Ending
-from pytest_diffopt.records import PairedBlock, PairedTiming
-
-CALL_NS = 50_000_000
-
-
-def pairs(slowdown: float, number: int) -> list[Pair]:
-    """Return pairs of processes that differ by 0.4 % beside the slowdown."""
-    return [
-        Pair(
-            slowdown=slowdown,
-            timing=PairedTiming.CONCURRENT,
-            repeats=1,
-            seconds=2.0,
-            blocks=(block(slowdown + float(more)),) * 8,
-            seconds_in_turn=0.0,
-            blocks_in_turn=(),
-        )
-        for more in np.linspace(-0.007, 0.007, number)
-    ]
-
-
-def block(slower: float) -> PairedBlock:
-    """Return a block in which head takes longer by a fraction."""
-    head_ns = round(CALL_NS * (1 + slower))
-    return PairedBlock(base_ns=(CALL_NS, CALL_NS), head_ns=(head_ns, head_ns))
+from tests.unit.benchmarks.pair_examples import spread_pairs, write_pairs
 
 
 def test_table() -> None:
     """The same code passes in every drawn session, and 3 % are found."""
-    *_heading, same, injected = table(pairs(0.0, 50) + pairs(INJECTED, 45))
+    *_heading, same, injected = table(spread_pairs(0.0, 50) + spread_pairs(INJECTED, 45))
 
     assert same.startswith("| same code | 50 | ")
     assert same.endswith(" | 0.00% | 100.00% | 10 s |")
@@ -49,7 +22,7 @@ def test_table() -> None:
 
 def test_too_few_pairs() -> None:
     """No sessions are drawn from them."""
-    *_heading, same, injected = table(pairs(0.0, 3))
+    *_heading, same, injected = table(spread_pairs(0.0, 3))
 
     assert same.endswith(" | - | - | - s |")
     assert injected == "| 3% injected | 0 | - | - | - | - | - s |"
@@ -58,7 +31,7 @@ def test_too_few_pairs() -> None:
 def test_judged_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is measured with `--judge-only`."""
     raw = tmp_path / "raw.jsonl"
-    raw.write_bytes(b"".join(msgspec.json.encode(pair) + b"\n" for pair in pairs(0.0, 40)))
+    write_pairs(raw, spread_pairs(0.0, 40))
 
     assert main(["--judge-only", "--raw", str(raw)]) == 0
     assert "| same code | 40 | " in capsys.readouterr().out

@@ -15,10 +15,10 @@ from pytest_diffopt.paired.checkout import Side
 from pytest_diffopt.paired.process import WorkerStart
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.records import Device, PairedBlock, PairedTiming
+from pytest_diffopt.records import Device, PairedTiming
+from tests.unit.benchmarks.pair_examples import BLOCK, measured_pair
 
 ON_GPU = TimedCall(device=Device.CUDA, scale=Scale.FULL, recipe="bf16 + sdpa", steps=2)
-BLOCK = PairedBlock(base_ns=(100, 101), head_ns=(102, 103))
 
 
 class Processes:
@@ -70,16 +70,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
 
 def pair(*, throttled: int = 0) -> Pair:
     """Return the times of one pair of processes."""
-    return Pair(
-        slowdown=0.02,
-        timing=PairedTiming.INTERLEAVED,
-        repeats=3,
-        seconds=20.0,
-        blocks=(BLOCK,),
-        seconds_in_turn=0.0,
-        blocks_in_turn=(),
-        throttled_blocks=throttled,
-    )
+    return measured_pair(0.02, timing=PairedTiming.INTERLEAVED, repeats=3, seconds=20.0, throttled_blocks=throttled)
 
 
 def test_pair_on_gpu(processes: Processes) -> None:

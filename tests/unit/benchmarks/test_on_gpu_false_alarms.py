@@ -16,6 +16,7 @@ from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Device, PairedBlock, PairedTiming
+from tests.unit.benchmarks.pair_examples import measured_pair
 
 GPU = {"device": "NVIDIA H200", "versions": {"torch": "2.11.0", "cuda": "13.0"}}
 MEASURED = Setting(is_rehearsal=False, reports=Path("reports"))
@@ -29,14 +30,11 @@ def pair(slowdown: float, *, measured_slowdown: float, blocks: int = 20, throttl
     """Return the figures of a pair of processes with a measured slowdown of head, with 0.1 % of noise."""
     head_ns = 200 * MS * (1 + measured_slowdown)
     one = PairedBlock(base_ns=(200 * MS, 200 * MS), head_ns=(round(0.999 * head_ns), round(1.001 * head_ns)))
-    timed = Pair(
-        slowdown=slowdown,
+    timed = measured_pair(
+        slowdown,
         timing=PairedTiming.INTERLEAVED,
-        repeats=1,
         seconds=20.0,
         blocks=(one,) * blocks,
-        seconds_in_turn=0.0,
-        blocks_in_turn=(),
         throttled_blocks=throttled,
     )
     return {"recipe": "bf16 + sdpa", "weights": "random", "pair": json.loads(msgspec.json.encode(timed))}
